@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::config::RetryPolicy;
 use crate::idempotency::Seed;
 
-/// The longest pause that a server gets if it asks for one: an hour.
+/// The longest pause that the client grants to a server that asks for one: an hour.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// The waits of one settlement. Each is longer than the one before, up to a maximum, and each is spread over its upper
@@ -23,7 +23,7 @@ impl Backoff {
     }
 
     /// Returns the next wait; `None` once the policy's number of repetitions is used up. A longer `Retry-After`
-    /// replaces it, up to an hour.
+    /// replaces the wait, up to an hour.
     pub(crate) fn next(&mut self, policy: &RetryPolicy, retry_after: Option<Duration>) -> Option<Duration> {
         if !policy.enabled || self.waits >= policy.max_attempts {
             return None;

@@ -1,4 +1,4 @@
-//! How idempotency keys and trace ids are named: all are derived from a seed. `wire/encode.rs` writes them into the
+//! How idempotency keys and trace ids are formed: all are derived from a seed. `wire/encode.rs` writes them into the
 //! headers of a request.
 //!
 //! The core has no source of randomness. An adapter provides 16 random bytes per operation or reservation, and
@@ -28,8 +28,8 @@ impl Seed {
         IdempotencyKey::from(key)
     }
 
-    /// The trace id of everything that is done under this seed: 32 lower-case hex digits, which its idempotency keys
-    /// start with, so that one leads to the other. `None` if the seed is all zeros, which is not a valid trace id.
+    /// The trace id of everything that is done under this seed: 32 lower-case hex digits. The seed's idempotency keys
+    /// start with them, so that one leads to the other. `None` if the seed is all zeros, which is not a valid trace id.
     pub fn trace_id(&self) -> Option<String> {
         let hex = self.is_a_trace().then(|| self.hex().to_vec())?;
         String::from_utf8(hex).ok()
@@ -48,7 +48,7 @@ impl Seed {
         ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Whether the seed is a valid trace id, which it is unless it is all zeros.
+    /// Whether the seed is a valid trace id: any seed is, unless it is all zeros.
     pub(crate) fn is_a_trace(&self) -> bool {
         self.0 != [0; 16]
     }

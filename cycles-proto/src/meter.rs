@@ -91,11 +91,11 @@ pub struct Meter {
 /// How a metered stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It reached its end or its limit.
+    /// The stream reached its end or its limit.
     Finished,
-    /// It failed.
+    /// The stream failed.
     Failed,
-    /// The rest is not wanted any more.
+    /// The rest is no longer wanted.
     Dropped,
 }
 
@@ -148,7 +148,7 @@ impl Meter {
         Amount::new(self.estimate.unit.clone(), self.consumed)
     }
 
-    /// Why an item could not be counted, if there was such an item.
+    /// Why an item could not be counted; `None` if there was no such item.
     pub fn uncounted(&self) -> Option<&InvalidCommit> {
         let untold = self.is_asking.then_some(&InvalidCommit::NotTold);
         self.uncounted.as_deref().or(untold)
@@ -230,9 +230,9 @@ impl Meter {
         self.is_asking = false;
     }
 
-    /// Ends the stream and commits what was consumed. If that is not all, the commit is marked as partial, and a
-    /// reservation for which nothing was counted is released. A stream that was read to its end without any price is
-    /// not free: it costs the estimate.
+    /// Ends the stream and commits what was consumed. If the stream did not finish or an item could not be counted, the
+    /// commit is marked as partial, or the reservation is released if nothing was counted. A stream that was read to
+    /// its end without any price is not free: it costs the estimate.
     pub(crate) fn end(self, end: End, now: Now) -> Settle {
         let mut actual = self.consumed();
         let is_whole = end == End::Finished && self.uncounted().is_none();

@@ -25,15 +25,15 @@ pub struct Now {
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
-    /// The end of the year 9999, the last time that RFC 3339 can write.
+    /// The end of the year 9999, the last time that RFC 3339 can express.
     pub const LAST: Self = Self(253_402_300_799_999);
 
-    /// The time `later` after this one; stops at the end of the range instead of wrapping.
+    /// This time plus `later`; stops at the end of the range instead of wrapping.
     pub fn saturating_add(self, later: Duration) -> Self {
         Self(self.0.saturating_add(millis_ceil(later)))
     }
 
-    /// The time from `earlier` to this; zero if this is not later.
+    /// The time from `earlier` to this time; zero if this time is not later.
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }

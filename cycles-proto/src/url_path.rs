@@ -127,7 +127,7 @@ impl Query {
     }
 }
 
-/// Everything but the unreserved characters (RFC 3986, 2.3).
+/// The characters to encode: everything except the unreserved characters (RFC 3986, 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

@@ -109,13 +109,14 @@ impl WithCyclesConfig {
         self
     }
 
-    /// Sets the idempotency key: repeating it repeats the same reservation. Default: a fresh key.
+    /// Sets the idempotency key: a repeat under the same key is the same reservation, not a second one. Default: a
+    /// fresh key.
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.idempotency_key = Some(key);
         self
     }
 
-    /// Sets whether to evaluate only: the action does not run, and [`Error::DryRun`] has the decision.
+    /// Sets whether to evaluate only. If so, the action does not run, and [`Error::DryRun`] has the decision.
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self

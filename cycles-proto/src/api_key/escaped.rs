@@ -26,7 +26,7 @@ pub(super) fn has_escapes(text: &[u8]) -> bool {
 
 const ESCAPES: &[u8] = br"\%&";
 
-/// How many backslashes may stand for one: their number doubles each time the text is quoted.
+/// The most backslashes that may represent one: their number doubles each time the text is quoted.
 const MOST_BACKSLASHES: usize = 8;
 
 /// An escape that writes a character as a number.

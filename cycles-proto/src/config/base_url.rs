@@ -152,7 +152,7 @@ fn is_a_page(segment: &str) -> bool {
         .any(|page| segment.eq_ignore_ascii_case(page))
 }
 
-/// Whether it contains `%NAME%`. Percent-encoded text never ends in a `%`.
+/// Whether the text contains `%NAME%`. Percent-encoded text never ends in a `%`.
 fn has_windows_variable(given: &str) -> bool {
     given.split(['/', ':', '.']).any(pasted::is_windows_variable)
 }

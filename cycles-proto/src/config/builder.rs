@@ -138,7 +138,7 @@ impl CyclesConfigBuilder {
         })
     }
 
-    /// The settings so far, not validated.
+    /// The settings so far, not yet validated.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -59,7 +59,7 @@ impl CyclesConfig {
     /// [`from_env`](Self::from_env).
     ///
     /// # Errors
-    /// As [`from_env`](Self::from_env).
+    /// The same as for [`from_env`](Self::from_env).
     #[expect(
         clippy::disallowed_methods,
         reason = "the only place where the core reads the environment"
@@ -71,7 +71,7 @@ impl CyclesConfig {
     /// Reads the variables from any source of named values. See [`from_env`](Self::from_env).
     ///
     /// # Errors
-    /// As [`from_env`](Self::from_env).
+    /// The same as for [`from_env`](Self::from_env).
     pub fn from_lookup<V: Into<OsString>>(
         prefix: &str,
         lookup: impl Fn(&str) -> Option<V>,
@@ -129,7 +129,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
         format!("{}{name}", self.prefix)
     }
 
-    /// The value, unless it is blank.
+    /// The variable's value, unless it is blank.
     fn set(&self, name: &str) -> Option<OsString> {
         (self.lookup)(&self.name(name)).filter(|value| !value.to_string_lossy().trim().is_empty())
     }
@@ -172,7 +172,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
         }
     }
 
-    /// Rewords the error in terms of the variable that it comes from.
+    /// Rewords the error in terms of the variable that caused it.
     fn blamed(&self, error: ConfigError) -> ConfigError {
         match &error {
             ConfigError::ApiKey(problem) => self.malformed("API_KEY", *problem),

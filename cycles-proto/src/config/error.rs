@@ -33,7 +33,7 @@ pub enum ConfigError {
     /// A field of the default subject breaks a limit.
     #[error("{0}")]
     Subject(InvalidRequest),
-    /// A setting is out of its range.
+    /// A setting is out of range.
     #[error("{name} {problem}")]
     OutOfRange {
         /// The setting.

@@ -48,7 +48,7 @@ impl CyclesConfig {
     /// Creates a configuration with the defaults for everything else.
     ///
     /// # Errors
-    /// What is wrong with the key or the URL.
+    /// The key or the URL is not valid.
     pub fn new(api_key: impl Into<String>, base_url: impl Into<String>) -> Result<Self, ConfigError> {
         Self::builder(api_key, base_url).build()
     }
@@ -58,7 +58,7 @@ impl CyclesConfig {
         CyclesConfigBuilder::new(api_key.into(), base_url.into())
     }
 
-    /// The settings that it was made of.
+    /// The settings that the configuration was built from.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -77,8 +77,8 @@ impl CyclesConfig {
         &self.key
     }
 
-    /// The default subject: helpers take the levels that a request leaves out from it. Low-level calls send only what
-    /// they are given.
+    /// The default subject. Helpers use it to fill in the levels that a request leaves out; low-level calls send only
+    /// what they are given.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
@@ -100,10 +100,10 @@ impl CyclesConfig {
         self.trace_parent.as_ref()
     }
 
-    /// Returns the same configuration for another key with these defaults, for example for another tenant.
+    /// Returns the same configuration with another key and these subject defaults, for example for another tenant.
     ///
     /// # Errors
-    /// What is wrong with the key or the defaults.
+    /// The key or the defaults are not valid.
     pub fn for_principal(&self, api_key: &str, subject: Subject) -> Result<Self, ConfigError> {
         subject.check_partial().map_err(ConfigError::Subject)?;
         Ok(Self {

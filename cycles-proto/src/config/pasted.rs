@@ -25,7 +25,7 @@ pub(super) fn along_with_key(text: &str) -> Option<&'static str> {
     end_of_an_item(text).filter(|_| is_of_the_protocol)
 }
 
-/// Checks a directory, and also refuses what only a shell would expand, because it would become part of the name.
+/// Checks a directory, and also refuses anything that only a shell would expand: it would become part of the name.
 pub(super) fn along_with_directory(text: &str) -> Option<&'static str> {
     // On Windows, a directory's name may look like an escaped line break.
     let code = line_break_as_code(text).filter(|_| !cfg!(windows));
@@ -146,7 +146,7 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Whether it is a file path. A base64 key may contain slashes, but it also contains capital letters.
+/// Whether the text is a file path. A base64 key may contain slashes, but it also contains capital letters.
 fn is_path(text: &str) -> bool {
     let is_relative = ["./", "../", "~/", "/Users/"]
         .iter()
@@ -166,7 +166,7 @@ fn starts_with(text: &str, start: &str) -> bool {
         .is_some_and(|begin| begin.eq_ignore_ascii_case(start))
 }
 
-/// A byte order mark, or a character without width: spaces, joiners, direction marks.
+/// Whether the character is a byte order mark or has no width, like some spaces, joiners and direction marks.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,

@@ -9,7 +9,7 @@ use super::{ConfigError, CyclesConfig, RetryPolicy, parse_key};
 use crate::api_key::GivenKey;
 use crate::models::Subject;
 
-/// The settings of a client, each as it was given or at its default. A [`CyclesConfig`] derefs to its settings.
+/// The settings of a client, each as given or at its default. A [`CyclesConfig`] derefs to its settings.
 ///
 /// To derive a configuration from another one, change a copy of its settings and [check](Self::check) that:
 ///
@@ -32,7 +32,7 @@ pub struct Settings {
     pub base_url: String,
     /// The API key.
     pub api_key: GivenKey,
-    /// The default tenant, which helpers use unless a request names another; the same holds for the next five fields.
+    /// The default tenant, which helpers use unless a request names another; the same applies to the next five fields.
     pub tenant: Option<String>,
     /// The default workspace.
     pub workspace: Option<String>,
@@ -101,10 +101,10 @@ impl Settings {
         self.retry_flush_timeout = retry.flush_timeout;
     }
 
-    /// Validates the settings and makes a configuration of them.
+    /// Validates the settings and builds a configuration from them.
     ///
     /// # Errors
-    /// The first thing that is wrong. The message does not quote the key.
+    /// The first problem that is found. The message does not quote the key.
     pub fn check(mut self) -> Result<CyclesConfig, ConfigError> {
         match (
             looks_like_url(self.api_key.expose()),
@@ -168,7 +168,7 @@ impl Settings {
         }
     }
 
-    /// The same settings for another key with these defaults.
+    /// The same settings with another key and these subject defaults.
     pub(super) fn for_principal(&self, api_key: &str, subject: &Subject) -> Self {
         Self {
             api_key: GivenKey::new(api_key.to_owned()),
@@ -194,7 +194,7 @@ impl Settings {
     }
 }
 
-/// Shows no key, and the address only if it is one: the two may be swapped.
+/// Never shows the key, and shows the address only if it is one: the two may be swapped.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = BaseUrl::parse(self.base_url.clone());
@@ -220,7 +220,7 @@ fn looks_like_key(text: &str) -> bool {
     text.starts_with("cyc_")
 }
 
-/// Caps a duration at a year: clocks overflow with the longest ones, and no one waits for that long.
+/// Caps a duration at a year: clocks overflow with the longest durations, and no one waits that long.
 fn bounded(duration: Duration) -> Duration {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     duration.min(YEAR)

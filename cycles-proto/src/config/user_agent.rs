@@ -5,7 +5,7 @@ use http::HeaderValue;
 use super::CyclesConfig;
 
 impl CyclesConfig {
-    /// Returns the same configuration for the named adapter, which the `User-Agent` mentions.
+    /// Returns the same configuration with the adapter's name in the `User-Agent`.
     #[must_use]
     pub fn for_adapter(mut self, adapter: &'static str) -> Self {
         let text = format!("cycles-rust/{} ({adapter})", env!("CARGO_PKG_VERSION"));

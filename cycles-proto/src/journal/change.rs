@@ -83,7 +83,7 @@ async fn put(files: &Files<'_>, record: &JournalRecord) -> Result<Changed, OpFai
     })
 }
 
-/// Writes the record. Returns whether it waits beside another cost.
+/// Writes the record. Returns whether it waits because another cost has the reservation's name.
 async fn write(files: &Files<'_>, home: &OsStr, record: &JournalRecord) -> io::Result<bool> {
     let mut temp = Temp::write(files, home, record).await?;
     let waits = place(files, &mut temp, home, record.id()).await;
@@ -91,7 +91,7 @@ async fn write(files: &Files<'_>, home: &OsStr, record: &JournalRecord) -> io::R
     waits
 }
 
-/// Moves the file to the reservation's name if that is free or has the same cost, and otherwise beside it.
+/// Gives the file the reservation's name if that is free or has the same cost, and otherwise its waiting name.
 async fn place(files: &Files<'_>, temp: &mut Temp, home: &OsStr, id: &RecordId) -> io::Result<bool> {
     for _ in 0..LOOKS {
         let is_named = match files.read(home).await {
@@ -109,8 +109,8 @@ async fn place(files: &Files<'_>, temp: &mut Temp, home: &OsStr, id: &RecordId) 
     temp.let_wait(files, id).await.map(|()| true)
 }
 
-/// Removes the record, including one that was set aside as stale and settled by force, one that waits, and one under
-/// an outdated name.
+/// Removes the record of a cost, even if it waits, has an outdated name, or was set aside as stale and settled by
+/// force.
 async fn remove(files: &Files<'_>, id: &RecordId, next: Option<RecordId>) -> Result<Changed, OpFailure> {
     for name in places(id).into_iter().chain(stale(id)) {
         let removed = match Temp::take(files, &name, id).await {
@@ -122,7 +122,7 @@ async fn remove(files: &Files<'_>, id: &RecordId, next: Option<RecordId>) -> Res
     }
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
-        // If the record comes back, it is sent under its old key, which counts once.
+        // If the record comes back, it is sent under its old key, so it counts once.
         needs_sync: false,
     })
 }
@@ -149,7 +149,7 @@ async fn set_aside(
         };
         is_kept |= moved.map_err(|cause| OpFailure::of("set aside the record", &from, cause))?;
     }
-    // Another process may have set it aside before.
+    // Another process may already have set it aside.
     if !is_kept && !is_at_one(files, &names, id).await {
         let home = OsString::from(file_name(&id.reservation));
         let written = match Temp::write(files, &home, record).await {
@@ -203,7 +203,7 @@ async fn bring_forward(files: &Files<'_>, ended: &RecordId, next: Option<RecordI
     let mut waiting = vec![(ended.clone(), false)];
     if let Some(id) = next {
         let (from, to) = (waiting_file_name(&id), file_name(&id.reservation));
-        // If that fails, it waits for the next scan, which settles it where it is.
+        // If that fails, the record waits for the next scan, which settles it where it is.
         let moved = files.move_unless_taken(from.as_ref(), to.as_ref()).await;
         waiting.push((id, matches!(moved, Ok(false))));
     }
@@ -231,8 +231,8 @@ fn stale(id: &RecordId) -> [OsString; 2] {
 }
 
 impl Changed {
-    /// Whether it needs a [`Sync`](FileOp::Sync) to survive a crash of the machine. One sync serves all changes that
-    /// were made before it began.
+    /// Whether the change needs a [`Sync`](FileOp::Sync) to survive a crash of the machine. One sync serves all changes
+    /// that were made before it began.
     pub fn needs_sync(&self) -> bool {
         self.needs_sync
     }

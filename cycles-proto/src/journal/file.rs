@@ -1,4 +1,4 @@
-//! The files of a directory, as procedures use them: no content is trusted, and a rename never replaces another file.
+//! The files of a directory, for procedures: no content is trusted, and a rename never replaces another file.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -34,7 +34,7 @@ impl<'a> Files<'a> {
         record.base_url() == self.base_url
     }
 
-    /// Whether the record is of this cost and this server, so that settling one settles the other.
+    /// Whether the record is for this cost and this server, so that settling one settles the other.
     pub(super) fn is_of(&self, record: &JournalRecord, id: &RecordId) -> bool {
         record.id() == id && self.is_ours(record)
     }
@@ -75,7 +75,7 @@ impl<'a> Files<'a> {
         Ok(looks)
     }
 
-    /// The names in the directory, or in one beside it, in order.
+    /// The names in the directory, or in a neighbouring one, in order.
     pub(super) async fn list(&self, beside: Option<OsString>) -> io::Result<Vec<OsString>> {
         self.names(FileOp::List { beside }).await
     }
@@ -103,7 +103,7 @@ impl<'a> Files<'a> {
 
     pub(super) async fn is_writer_alive(&self, process: u32, number: Option<u32>) -> bool {
         let op = FileOp::IsWriterAlive { process, number };
-        // If that cannot be determined, it may be.
+        // If that cannot be determined, assume that it is.
         !matches!(self.mailbox.ask(op).await, Ok(OpOutcome::IsSo(false)))
     }
 
@@ -157,8 +157,8 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Does the same on file systems without a rename that refuses to replace a file. For a moment, another process can
-    /// still take the name.
+    /// Like [`move_unless_taken`](Self::move_unless_taken), for file systems without a rename that refuses to replace a
+    /// file. For a moment, another process can still take the name.
     pub(super) async fn move_if_free(&self, from: &OsStr, to: &OsStr) -> io::Result<bool> {
         if matches!(self.look(to).await, Ok(Some(_))) {
             return Ok(false);

@@ -40,7 +40,7 @@ struct File {
 }
 
 impl Memory {
-    /// Creates an empty directory on a file system that lacks features.
+    /// Creates an empty directory on a file system that lacks these features.
     pub fn lacking(lacks: Lacks) -> Self {
         Self {
             lacks,

@@ -1,4 +1,5 @@
-//! The journal: known costs that are not settled yet, one file each, in a directory that the SDKs of all languages share.
+//! The journal: known costs that are not settled yet, one file each, in a directory that the SDKs of all languages
+//! share.
 //!
 //! All decisions about its files are made here: their names, the steps of a change, and the reading of a directory.
 //! Nothing here touches a disk. [`change`], [`scan`], [`read`] and [`set_aside`] ask for [one operation](FileOp) at a

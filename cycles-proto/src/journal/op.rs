@@ -6,7 +6,7 @@ use std::io;
 
 use bytes::Bytes;
 
-/// An operation in the directory. All names are names of files in it, and never lead out of it.
+/// An operation in the directory. All names are names of files in the directory, and never lead out of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FileOp {
     /// Create the directory if it does not exist, and check that it may be used: [`OpOutcome::Done`].
@@ -24,8 +24,8 @@ pub enum FileOp {
         name: OsString,
     },
     /// Read a file, but no more of it than proves that it is larger than [any record](super::JournalRecord::LARGEST):
-    /// [`OpOutcome::Found`]. Open only a regular file under this very name, and read it only if its owner is that of the
-    /// directory.
+    /// [`OpOutcome::Found`]. Open only a regular file with exactly this name, and read it only if it has the same owner
+    /// as the directory.
     Read {
         /// The name.
         name: OsString,
@@ -40,12 +40,12 @@ pub enum FileOp {
     },
     /// Rename a file to a unique [temporary name](Temporary): [`OpOutcome::Name`].
     Take {
-        /// Its present name.
+        /// Its current name.
         name: OsString,
     },
     /// Rename a file: [`OpOutcome::Done`].
     Rename {
-        /// Its present name.
+        /// Its current name.
         from: OsString,
         /// Its new name.
         to: OsString,
@@ -100,7 +100,7 @@ impl FileOp {
 pub enum How {
     /// Keep it; the operation fails with [`AlreadyExists`](io::ErrorKind::AlreadyExists).
     UnlessTaken,
-    /// Exchange the two names in one step; [`NotFound`](io::ErrorKind::NotFound) if one of the two does not exist.
+    /// Exchange the two names in one step; fails with [`NotFound`](io::ErrorKind::NotFound) if either does not exist.
     Exchange,
     /// Replace it.
     Replace,
@@ -109,7 +109,7 @@ pub enum How {
 /// The result of an operation. Four kinds of error matter: [`NotFound`](io::ErrorKind::NotFound),
 /// [`AlreadyExists`](io::ErrorKind::AlreadyExists), [`InvalidFilename`](io::ErrorKind::InvalidFilename) for a name
 /// that is not possible here, and [`Unsupported`](io::ErrorKind::Unsupported) for an operation that this file system
-/// does not have.
+/// does not support.
 pub type OpResult = io::Result<OpOutcome>;
 
 /// The outcome of an operation.

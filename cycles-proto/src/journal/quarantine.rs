@@ -1,5 +1,5 @@
-//! Quarantines corrupt files: what is not a record, or has the wrong name and no room under its own, gets a name that
-//! ends in `.corrupt`. A person decides about it.
+//! Quarantines corrupt files: a file that is not a record, or one that has the wrong name while its own is taken, gets
+//! a name that ends in `.corrupt`. A person decides what to do with it.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -9,8 +9,8 @@ use super::file::{File, Files};
 use super::op::{FileOp, How, with_room_for_more};
 use super::temporary_file::Temp;
 
-/// Quarantines a file that is not a record. It is kept because it may be a cost. Returns the new name, or `None` if
-/// another process has done that or has put a record in its place, which stays.
+/// Quarantines a file that is not a record. The file is kept, because it may be a cost. Returns the new name, or `None`
+/// if another process has already renamed the file, or has put a record in its place; that record stays.
 pub(super) async fn quarantine(files: &Files<'_>, name: &OsStr) -> io::Result<Option<OsString>> {
     let take = FileOp::Take {
         name: name.to_owned(),

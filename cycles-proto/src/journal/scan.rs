@@ -24,7 +24,7 @@ pub struct Scan {
     pub records: Vec<JournalRecord>,
     /// Files that need a person's attention.
     pub problems: Vec<Problem>,
-    /// The records that wait beside another cost of their reservation, with their files.
+    /// The records that wait because another cost has their reservation's name, with their files.
     pub waiting: Vec<(RecordId, PathBuf)>,
     /// How many records belong to other addresses.
     pub of_others: usize,
@@ -84,12 +84,12 @@ pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, OpFailure> {
     for name in names(files, &[".json"]).await? {
         strays.extend(scan.look_at(name).await);
     }
-    // Only now, because a name may have been freed above.
+    // This comes after the loop above, because that may have freed a name.
     for (name, record) in strays {
         scan.bring_home(&name, record).await;
     }
     for name in names(files, &[".waiting"]).await? {
-        // None of these has the name of the record proper.
+        // None of these is under its reservation's name.
         if let Some((name, record)) = scan.look_at(name).await {
             scan.bring_home(&name, record).await;
         }
@@ -337,8 +337,8 @@ impl Scanning<'_> {
     }
 }
 
-/// How long ago a file was last written or renamed; `None` if it is not a regular file. A file from the future, as
-/// after a clock was set back, counts as new.
+/// How long ago a file was last written or renamed; `None` if it is not a regular file. A file dated in the future, for
+/// example after a clock was set back, counts as new.
 fn age(temp: &OsStr, looks: Looks) -> Option<Duration> {
     if !looks.is_file {
         return None;

@@ -17,7 +17,7 @@ pub(super) struct Temp {
 }
 
 impl Temp {
-    /// Writes a new file beside the one that it will replace, so that a crash leaves one of them complete.
+    /// Writes a new file next to the one that it will replace, so that a crash leaves one of them complete.
     pub(super) async fn write(files: &Files<'_>, name: &OsStr, record: &JournalRecord) -> io::Result<Self> {
         let json = record.to_json();
         if json.len() > JournalRecord::LARGEST {
@@ -84,7 +84,8 @@ impl Temp {
         let Some(name) = &self.name else { return Ok(true) };
         match files.rename(name, to, How::Exchange).await {
             Ok(()) => {
-                // If it is not the older record, another process has settled that and moved another cost to its place.
+                // If it is not the older record, another process has settled that one and moved another cost to its
+                // place.
                 self.place = (!files.holds(name, id).await).then(|| to.to_owned());
                 Ok(true)
             }
@@ -101,7 +102,7 @@ impl Temp {
         }
     }
 
-    /// Gives the file the name under which its cost waits beside another one.
+    /// Gives the file the name under which its cost waits while another one has the reservation's name.
     pub(super) async fn let_wait(&mut self, files: &Files<'_>, id: &RecordId) -> io::Result<()> {
         let waiting = OsString::from(waiting_file_name(id));
         for _ in 0..LOOKS {
@@ -155,7 +156,7 @@ impl Temp {
         };
     }
 
-    /// Moves the file back to its place, or to where it waits.
+    /// Moves the file back to its place, or to its waiting name.
     pub(super) async fn give_back(mut self, files: &Files<'_>) -> io::Result<()> {
         let (Some(name), Some(place)) = (self.name.clone(), self.place.take()) else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Actions.
+//! Actions, which spend budget.
 
 use serde::{Deserialize, Serialize};
 

@@ -32,7 +32,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// Creates an amount of this unit.
+    /// Creates an amount in this unit.
     pub fn new(unit: Unit, amount: i64) -> Self {
         Self { unit, amount }
     }

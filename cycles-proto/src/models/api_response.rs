@@ -4,10 +4,10 @@ use core::ops::Deref;
 
 use super::response_info::ResponseInfo;
 
-/// A result together with what the headers of its response say: of any operation in the same form, for logs and for
-/// callers that keep to a rate limit.
+/// A result together with what the headers of its response say.
 ///
-/// It derefs to the result. Every result also has all of its response in `info`.
+/// The form is the same for every operation, for logs and for callers that keep to a rate limit. It derefs to the
+/// result. Every result also has its whole response in `info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiResponse<T> {
@@ -28,7 +28,7 @@ pub struct ApiResponse<T> {
 }
 
 impl<T> ApiResponse<T> {
-    /// Puts what the headers say beside the result.
+    /// Combines the result with what the headers say.
     pub fn new(data: T, info: &ResponseInfo) -> Self {
         let text = |text: Option<&str>| text.map(str::to_owned);
         Self {

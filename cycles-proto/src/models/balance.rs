@@ -7,7 +7,7 @@ use super::response_info::{ResponseInfo, shown_without_the_key};
 
 /// The balance of a budget in one unit (schema `Balance`).
 ///
-/// If all of them are given: remaining = allocated − spent − reserved − debt.
+/// If all amounts are given: remaining = allocated − spent − reserved − debt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Balance {

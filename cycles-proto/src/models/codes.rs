@@ -98,7 +98,7 @@ open_enum! {
         ReservationExpired = "RESERVATION_EXPIRED",
         /// The reservation has already been committed or released.
         ReservationFinalized = "RESERVATION_FINALIZED",
-        /// The key was used with another payload.
+        /// The key was used before with a different payload.
         IdempotencyMismatch = "IDEMPOTENCY_MISMATCH",
         /// The budget or the reservation is in another unit.
         UnitMismatch = "UNIT_MISMATCH",
@@ -124,8 +124,8 @@ impl ErrorCode {
         self.denial().is_some_and(|reason| reason.is_about_the_budget())
     }
 
-    /// Whether the code says, with any status, what a 429 says: nothing was done, and the same request may succeed
-    /// later.
+    /// Whether the code means the same as a 429, whatever the status is: nothing was done, and the same request may
+    /// succeed later.
     pub(crate) fn is_throttling(&self) -> bool {
         match self {
             Self::LimitExceeded => true,
@@ -158,7 +158,7 @@ impl ErrorCode {
             Self::OverdraftLimitExceeded => Some(DecisionReasonCode::OverdraftLimitExceeded),
             Self::DebtOutstanding => Some(DecisionReasonCode::DebtOutstanding),
             Self::TenantClosed => Some(DecisionReasonCode::TenantClosed),
-            // A server may refuse with the reason of a decision.
+            // A server may use the reason of a decision as the code of a refusal.
             Self::Unknown(text) => Some(DecisionReasonCode::from(&**text)).filter(|reason| reason.is_known()),
             Self::InvalidRequest
             | Self::Unauthorized

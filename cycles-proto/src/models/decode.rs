@@ -7,7 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
-/// An optional integer with minimum 0.
+/// Reads an optional integer of at least 0.
 pub(super) fn non_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     match Option::<i64>::deserialize(deserializer)? {
         Some(value) if value < 0 => Err(D::Error::invalid_value(
@@ -18,7 +18,7 @@ pub(super) fn non_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     }
 }
 
-/// A string with at least one character, for ids that a later call must name.
+/// Reads a string of at least one character, for ids that a later call must name.
 pub(super) fn not_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -56,12 +56,12 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Ok(text.map(|text| cut(&text).to_owned()))
 }
 
-/// As [`text`], but empty if it is left out.
+/// Like [`text`], but the result is empty if the text is left out.
 pub(super) fn text_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(text(deserializer)?.unwrap_or_default())
 }
 
-/// The first 1,000 characters.
+/// Cuts the text after 1,000 characters.
 pub(super) fn cut(text: &str) -> &str {
     text.char_indices()
         .nth(1_000)

@@ -80,7 +80,7 @@ shown_without_the_key!(CyclesEvidenceEnvelope {
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct CyclesEvidenceJwks {
-    /// Present and retired keys.
+    /// Current and retired keys.
     pub keys: Vec<CyclesEvidenceJwk>,
     /// Status, headers and body of the response.
     #[serde(skip)]

@@ -4,7 +4,7 @@ use core::fmt::Display;
 use core::ops::RangeInclusive;
 
 /// The maximum nesting in metadata and custom metrics. Many JSON parsers refuse a body with more than 128 levels, and
-/// the amount with it.
+/// with it the amount.
 pub(crate) const MAX_NESTING: usize = 100;
 
 /// A limit of the protocol that a request breaks. The request was not sent.

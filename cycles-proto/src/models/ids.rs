@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::field_checks::{InvalidRequest, length};
 
-/// Declares a string newtype. It is checked when it is sent, not when it is created, so that request builders stay
-/// infallible and any id that a server returns is kept.
+/// Declares a string newtype. Its values are checked when they are sent, not when they are created, so that request
+/// builders stay infallible and any id that a server returns is kept.
 macro_rules! string_id {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
@@ -15,7 +15,7 @@ macro_rules! string_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Creates it from its text on the wire.
+            /// Creates a value from its text on the wire.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into().into())
             }

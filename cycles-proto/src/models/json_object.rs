@@ -72,7 +72,7 @@ impl JsonObject {
         self.0.len()
     }
 
-    /// The size of its members in bytes.
+    /// The size of the members in bytes.
     pub(crate) fn size(&self) -> usize {
         self.0
             .iter()
@@ -80,7 +80,7 @@ impl JsonObject {
             .sum()
     }
 
-    /// Checks that it is not nested deeper than servers accept.
+    /// Checks that the object is not nested deeper than servers accept.
     pub(crate) fn check_nesting(&self, field: &str) -> Result<(), InvalidRequest> {
         let depth = 1 + self.iter().map(|(_, value)| nesting(value)).max().unwrap_or(0);
         if depth <= MAX_NESTING {
@@ -137,7 +137,7 @@ impl From<serde_json::Map<String, Value>> for JsonObject {
 }
 
 /// Converts any value, because metadata must never keep a cost out of the ledger: a value that is not an object
-/// becomes the member `value` of one, and null becomes an object without members.
+/// becomes the member `value` of an object, and null becomes an object without members.
 ///
 /// ```
 /// use cycles_proto::models::JsonObject;

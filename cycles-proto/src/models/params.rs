@@ -52,8 +52,8 @@ open_enum! {
     }
 }
 
-/// The query of `getBalances`: at least one level of a subject is required, and all of them must match somewhere in a
-/// scope's path.
+/// The query of `getBalances`. At least one level of a subject is required, and all given levels must match somewhere
+/// in a scope's path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BalanceParams {
     /// The tenant, which must be the key's own.
@@ -78,11 +78,11 @@ pub struct BalanceParams {
 
 /// The query of `listReservations`.
 ///
-/// Without `sort_by` and `sort_dir`, the order is the server's own. A cursor is valid only with the other parameters
-/// that it was made with.
+/// Without `sort_by` and `sort_dir`, the order is the server's own. A cursor is valid only together with the same
+/// other parameters as in the query that returned it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListReservationsParams {
-    /// The key that a reservation was created under, to find one whose answer was lost.
+    /// The key that a reservation was created under, to find a reservation whose answer was lost.
     pub idempotency_key: Option<IdempotencyKey>,
     /// A state.
     pub status: Option<ReservationStatus>,
@@ -128,7 +128,7 @@ impl BalanceParams {
         turn(&mut self.cursor, page.next_cursor.as_ref(), page.has_more)
     }
 
-    /// Whether it names at least one level of a subject, which the protocol requires.
+    /// Whether the query names at least one level of a subject, which the protocol requires.
     pub fn has_filter(&self) -> bool {
         self.levels().iter().any(|(_, value)| value.is_some())
     }
@@ -247,7 +247,7 @@ fn known<T: Display>(name: &str, value: Option<&T>, is_known: fn(&T) -> bool) ->
     }
 }
 
-/// Moves the cursor to the next page, unless the new cursor is blank or is the one that was just used, for which a
+/// Moves the cursor to the next page, unless the new cursor is blank or is the one that was just used: with that, a
 /// server would return the same page forever.
 fn turn(cursor: &mut Option<String>, next: Option<&String>, has_more: Option<bool>) -> bool {
     let leads_on = |next: &&String| !next.is_empty() && cursor.as_ref() != Some(*next);

@@ -75,7 +75,7 @@ impl ReservationSummary {
     }
 }
 
-/// One reservation (schema `ReservationDetail`). It derefs to a summary and so has all its members.
+/// One reservation (schema `ReservationDetail`). It derefs to a summary, and so has all members of one.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReservationDetail {

@@ -11,8 +11,8 @@ use crate::time::UnixMillis;
 use bytes::Bytes;
 use http::HeaderValue;
 
-/// Status, headers and body of the response that a result or an error came from. If a server echoes the API key, it is
-/// removed from the texts that are meant for display.
+/// Status, headers and body of the response that a result or an error came from. If a server echoes the API key, the
+/// key is removed from the texts that are meant for display.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ResponseInfo {
     status: u16,
@@ -107,8 +107,8 @@ impl ResponseInfo {
         self.rate_limit_reset
     }
 
-    /// How long to wait (`Retry-After`): seconds, with a fraction rounded up, or until a date. A heartbeat honours
-    /// only whole seconds of a 429, as the protocol says.
+    /// How long to wait (`Retry-After`), sent in seconds (a fraction is rounded up) or as a date. A heartbeat honours
+    /// it only in whole seconds on a 429, as the protocol says.
     pub fn retry_after(&self) -> Option<Duration> {
         Some(self.retry_after?.wait)
     }
@@ -119,8 +119,8 @@ impl ResponseInfo {
         Some(asked?.wait)
     }
 
-    /// When the server answered, by its own clock (`Date`), in whole seconds. Its distance to the local clock is the
-    /// skew of the two; nothing in this client depends on it.
+    /// When the server answered, by its own clock (`Date`), in whole seconds. The difference from the local clock is
+    /// the clock skew; nothing in this client depends on it.
     pub fn date(&self) -> Option<UnixMillis> {
         let seconds = retry_after::date(self.date.as_ref()?.to_str().ok()?)?;
         Some(UnixMillis(seconds.saturating_mul(1_000)))
@@ -136,7 +136,7 @@ impl ResponseInfo {
         self.content_type.as_deref()
     }
 
-    /// The declared encoding of the body (`Content-Encoding`). The client requests none.
+    /// The declared encoding of the body (`Content-Encoding`). The client does not request one.
     pub fn content_encoding(&self) -> Option<&str> {
         self.content_encoding.as_deref()
     }
@@ -186,7 +186,7 @@ macro_rules! shown_without_the_key {
                 struct Members<'a>(&'a $reply);
                 impl core::fmt::Debug for Members<'_> {
                     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                        // A forgotten member does not compile.
+                        // Names all members, so that a forgotten one is a compile error.
                         let $reply { $($member),+ } = self.0;
                         f.debug_struct(stringify!($reply))$(.field(stringify!($member), $member))+.finish()
                     }
@@ -214,7 +214,7 @@ impl fmt::Debug for ResponseInfo {
     }
 }
 
-/// The first value of each header of interest; further values do not count.
+/// The first value of each header of interest; further values are ignored.
 #[derive(Default)]
 struct First<'a> {
     request_id: Option<&'a HeaderValue>,

@@ -77,7 +77,7 @@ pub struct ReservationCreateResponse {
     /// The limits to keep to if the decision is `ALLOW_WITH_CAPS`.
     #[serde(default)]
     pub caps: Option<Caps>,
-    /// The balances after the reservation; after a dry run, the present ones.
+    /// The balances after the reservation; after a dry run, the current ones.
     #[serde(default)]
     pub balances: Option<Vec<Balance>>,
     /// The reason if the decision is `DENY`.

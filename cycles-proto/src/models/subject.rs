@@ -1,4 +1,4 @@
-//! Subjects.
+//! Subjects: who spends budget.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::field_checks::{InvalidRequest, length};
 
 /// The subject that spends (schema `Subject`): up to six levels from the tenant down, each of them a budget scope.
 ///
-/// At least one level is required. A value has at most 128 of the characters `A-Z a-z 0-9 _ . -`; the server
+/// At least one level is required. A value has at most 128 characters, each one of `A-Z a-z 0-9 _ . -`; the server
 /// lower-cases it in scope paths.
 ///
 /// ```

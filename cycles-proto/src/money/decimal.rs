@@ -2,10 +2,10 @@
 
 use core::fmt;
 
-/// 0.DIGITS times 10 to the power of `point`.
+/// A decimal number: 0.DIGITS times 10 to the power of `point`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decimal {
-    /// Without leading and trailing zeros.
+    /// The digits, without leading and trailing zeros.
     digits: String,
     point: i32,
 }
@@ -42,7 +42,7 @@ impl Decimal {
         self.point
     }
 
-    /// Whether it is exact with so many decimals.
+    /// Whether the number can be written exactly with at most this many decimals.
     pub(super) fn has_at_most_decimals(&self, most: i32) -> bool {
         let digits = i32::try_from(self.digits.len()).unwrap_or(i32::MAX);
         digits - self.point <= most

@@ -1,12 +1,12 @@
-//! Why there is no price.
+//! The errors of prices and costs.
 
 use super::part::Part;
 
-/// Why there is no price.
+/// Why a price or a cost cannot be determined.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PriceError {
-    /// The table does not have the model.
+    /// The table does not contain the model.
     #[error("the price table `{version}` has no model `{model}`{hint}")]
     #[non_exhaustive]
     UnknownModel {
@@ -17,7 +17,7 @@ pub enum PriceError {
         /// What to do, for the error's text; empty if there is nothing to say.
         hint: String,
     },
-    /// The prices need a bound for the estimate that was not given.
+    /// The estimate needs a bound that was not given.
     #[error(
         "{}the prices depend on {bound}: add {write} to the bounds, with values that cover what is possible, or add `.nothing_else()`",
         of(model)
@@ -26,9 +26,9 @@ pub enum PriceError {
     NoBound {
         /// The model; empty if the prices have no name.
         model: String,
-        /// All that has no bound.
+        /// Everything that has no bound.
         bound: String,
-        /// What to write.
+        /// The code that adds the bounds.
         write: String,
     },
     /// A part of the usage or of the bounds has no price.
@@ -55,7 +55,7 @@ pub enum PriceError {
         model: String,
         /// The tier that was asked for.
         tier: String,
-        /// The tiers that it has beside the standard one.
+        /// The tiers that the model has besides the standard one.
         tiers: String,
     },
     /// The usage is not known, or cannot be right.
@@ -70,7 +70,7 @@ pub enum PriceError {
         /// What is missing.
         problem: String,
     },
-    /// The cost is more than an amount can be.
+    /// The cost is larger than an amount can be.
     #[error("{}the cost is more than 92233720368.54775807 US dollars", of(model))]
     #[non_exhaustive]
     TooMuch {

@@ -8,32 +8,32 @@ use super::part::{CacheLifetime, Part, Side};
 use super::unit_price::{Price, Total};
 use crate::models::Amount;
 
-/// The most that a request may use: what an estimate needs to know before the call.
+/// The most that a request may use, so that its cost can be estimated before the call.
 ///
-/// What the prices depend on has to be said. A bound that is missing is an error, until
-/// [`nothing_else`](Self::nothing_else) says that there is no more. It is the provider that keeps to the bounds, or not:
-/// bind it, with `max_tokens`, the tools and the service tier that you ask for.
+/// Everything that the prices depend on needs a bound. A missing bound is an error, unless
+/// [`nothing_else`](Self::nothing_else) says that there is nothing more. Bounds alone do not limit the provider:
+/// enforce them in the request, with `max_tokens`, the tools and the service tier that you ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "bounds have no effect until something is estimated within them"]
 pub struct Bounds {
     parts: BTreeMap<Part, u64>,
-    /// `Some(None)` is no write at all.
+    /// `Some(None)` means no writes at all.
     cache: Option<Option<CacheLifetime>>,
     tier: Option<String>,
     is_all: bool,
 }
 
 impl Bounds {
-    /// A prompt of at most `input` tokens, from the cache or not, and an answer of at most `output` tokens, reasoning
-    /// included.
+    /// Creates bounds for a prompt and an answer of at most this many tokens. `input` includes cached tokens, and
+    /// `output` includes reasoning.
     pub fn tokens(input: u64, output: u64) -> Self {
         Self::default()
             .with(Part::Input, input)
             .with(Part::Output, output)
     }
 
-    /// At most this many more of a part, such as calls of a tool, images, or audio tokens beside the text. Tokens from a
-    /// cache and written to it count as input, and reasoning as output.
+    /// Allows at most this many more of a part, such as tool calls, images, or audio tokens in addition to the text.
+    /// Tokens that are read from or written to a cache count as input, and reasoning counts as output.
     pub fn with(mut self, part: Part, most: u64) -> Self {
         if let (Part::CacheWrite(lifetime), 1..) = (&part, most) {
             self.cache = Some(self.cache.flatten().max(Some(*lifetime)));
@@ -43,27 +43,27 @@ impl Bounds {
         self
     }
 
-    /// The request may write its prompt to the provider's cache, to be kept for at most this long.
+    /// Allows the request to write its prompt to the provider's cache, to be kept for at most this long.
     pub fn cache_writes(mut self, longest: CacheLifetime) -> Self {
         self.cache = Some(Some(longest));
         self
     }
 
-    /// The request writes nothing to the provider's cache. Some providers write without being asked.
+    /// Says that the request writes nothing to the provider's cache. Some providers write without being asked.
     pub fn no_cache_writes(mut self) -> Self {
         self.cache = Some(None);
         self
     }
 
-    /// The service tier that the request asks for: `standard`, `flex`, `priority`, `batch`, …
+    /// Sets the service tier that the request asks for: `standard`, `flex`, `priority`, `batch`, …
     pub fn service_tier(mut self, name: &str) -> Self {
         self.tier = Some(service_tier(name));
         self
     }
 
-    /// There is nothing else: no tools, no media, and the standard service tier, unless another bound says so. Writes to
-    /// the cache for the provider's shortest time are still possible, if they have a price, because some providers write
-    /// without being asked; see [`no_cache_writes`](Self::no_cache_writes).
+    /// Says that there is nothing else: no tools, no media, and the standard service tier, unless another bound says
+    /// otherwise. Cache writes with the provider's shortest lifetime are still possible if they have a price, because
+    /// some providers write without being asked; see [`no_cache_writes`](Self::no_cache_writes).
     pub fn nothing_else(mut self) -> Self {
         self.is_all = true;
         self
@@ -102,7 +102,7 @@ impl Prices {
         let mut most = Total::default();
         for (from, to) in possible {
             if schedule.is_marginal() {
-                // However the parts fall on the segments, no segment holds more than its own number of tokens.
+                // However the parts are spread over the segments, no segment holds more than its own number of tokens.
                 most = bounds.input(&schedule, to, to.min(size) - from, most)?;
             } else {
                 let total = bounds.input(&schedule, to, to.min(size), Total::default())?;
@@ -117,7 +117,7 @@ impl Prices {
 }
 
 impl Bounds {
-    /// What has a price of its own and no bound, each with what to write.
+    /// Everything that has a price of its own and no bound, each with the code that adds the bound.
     fn missing(&self, schedule: &Schedule<'_>) -> BTreeMap<String, String> {
         let mut missing = BTreeMap::new();
         for (part, _) in schedule.parts().filter(|(_, price)| !price.is_free()) {
@@ -137,20 +137,20 @@ impl Bounds {
         missing
     }
 
-    /// The longest write to the cache that is possible, if it has a price.
+    /// The longest lifetime of a possible cache write: as the bounds say, or else the default if it has a price.
     fn longest_write(&self, schedule: &Schedule<'_>) -> Option<CacheLifetime> {
         let default = CacheLifetime::Default;
         let is_priced = || schedule.prices_part(&Part::CacheWrite(default));
         self.cache.unwrap_or_else(|| is_priced().then_some(default))
     }
 
-    /// The most tokens of a prompt.
+    /// The most tokens that the prompt may have.
     fn size(&self) -> u64 {
         let sizes = self.parts.iter().filter(|(part, _)| part.side() == Side::Input);
         sizes.fold(0, |sum, (_, most)| sum.saturating_add(*most))
     }
 
-    /// Adds the most that `tokens` tokens of the prompt can cost at this size: the dearest first.
+    /// Adds the most that `tokens` tokens of the prompt can cost at this size, taking the most expensive parts first.
     fn input(
         &self,
         schedule: &Schedule<'_>,
@@ -175,7 +175,7 @@ impl Bounds {
         Ok(total)
     }
 
-    /// Adds the most that everything but the prompt's tokens can cost at this size.
+    /// Adds the most that everything except the prompt's tokens can cost at this size.
     fn others(&self, schedule: &Schedule<'_>, at: u64, mut total: Total) -> Result<Total, PriceError> {
         let mut add = |part: &Part, most: u64| {
             let price = self.dearest(schedule, at, part)?;
@@ -196,11 +196,11 @@ impl Bounds {
         Ok(total)
     }
 
-    /// The highest price of what counts under this bound.
+    /// The highest price among the parts that count under this bound.
     fn dearest(&self, schedule: &Schedule<'_>, at: u64, bound: &Part) -> Result<Price, PriceError> {
         let mut most = schedule.price(at, bound)?;
         let longest = self.longest_write(schedule);
-        // Media of a prompt may come from the cache, and go there, as its text does.
+        // Media in a prompt may be read from the cache or written to it, like its text.
         let may_be = |part: &&Part| {
             let is_cached = matches!(part, Part::CacheWrite(_) | Part::CachedInput);
             part.bounded_as() == *bound || (is_cached && bound.side() == Side::Input)
@@ -208,7 +208,7 @@ impl Bounds {
         for part in Part::ALL.iter().filter(may_be) {
             let price = if let Part::CacheWrite(lifetime) = part {
                 match longest {
-                    // The longest one needs a price; a shorter one that has none has no cost either.
+                    // The longest lifetime needs a price; a shorter one without a price costs nothing.
                     Some(longest) if *lifetime == longest => schedule.price(at, part)?,
                     Some(longest) if *lifetime < longest => schedule.price(at, part).unwrap_or(Price::FREE),
                     Some(_) | None => continue,

@@ -1,5 +1,5 @@
-//! Price tables from LiteLLM's `model_prices_and_context_window.json`, which has the prices of one token, one image, one
-//! call. Its numbers are read from their text, so that they never pass through a float.
+//! Price tables from LiteLLM's `model_prices_and_context_window.json`, which has prices per token, per image and per
+//! call. Its numbers are parsed from their text, so that they never pass through a float.
 
 mod names;
 
@@ -20,16 +20,17 @@ use super::unit_price::Price;
 use crate::text::shortened;
 
 impl PriceTable {
-    /// Reads LiteLLM's price file, `model_prices_and_context_window.json`. The models have the file's names, with its
-    /// `alias_of` as aliases.
+    /// Reads LiteLLM's price file, `model_prices_and_context_window.json`. Models keep the names that they have in the
+    /// file, and each `alias_of` becomes an alias.
     ///
-    /// A model with a price that the table cannot express is not in the table, since its estimates would be too low; and
-    /// what only holds for some requests (other regions, hours of the day, free quotas) is not applied. Both are
-    /// [listed](Self::left_out). The price of `tool_calls.web_search` is the dearest of the file's three; the service
-    /// tier of `_batches` is `batch`, and the factors of `provider_specific_entry` (`us`, `fast`) are tiers too.
+    /// A model with a price that the table cannot express is left out of the table, because its estimates would be too
+    /// low. Members that apply only to some requests (other regions, hours of the day, free quotas) are not applied.
+    /// Both are [listed](Self::left_out). The price of `tool_calls.web_search` is the highest of the file's three. The
+    /// service tier of `_batches` is `batch`, and the factors in `provider_specific_entry` (`us`, `fast`) become tiers
+    /// too.
     ///
     /// # Errors
-    /// [`PriceError::Invalid`] if the text is not such a file, or has a model twice.
+    /// [`PriceError::Invalid`] if the text is not such a file, or contains a model twice.
     pub fn from_litellm(json: &str, version: impl Into<String>) -> Result<Self, PriceError> {
         let invalid = |line, model: Option<&str>, problem: String| PriceError::Invalid {
             line,
@@ -60,7 +61,7 @@ impl PriceTable {
                     "appears twice: a name can have only one price".to_owned(),
                 ));
             }
-            // The specimen in the file, and its rules for names.
+            // The file's sample entry, and its rules for names.
             if name == "sample_spec" || name == "fallback_generalizations" {
                 continue;
             }
@@ -86,7 +87,7 @@ impl PriceTable {
             }
             match model.prices() {
                 Some(prices) => table = table.with_model(name, prices),
-                // Without any price it is not a model that costs anything.
+                // A model without any price does not cost anything, so only one that has prices is listed.
                 None if model.left_out.iter().all(|left| left.is_model_kept) && model.has_prices => {
                     model.leave_out(
                         "",
@@ -114,12 +115,12 @@ impl PriceTable {
     }
 }
 
-/// Where the value stands in the text.
+/// The position of the value in the text.
 fn offset(json: &str, value: &RawValue) -> usize {
     (value.get().as_ptr() as usize).saturating_sub(json.as_ptr() as usize)
 }
 
-/// The members of an object in their order, also those that are there twice.
+/// The members of an object, in order and with duplicates.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl Members<'_> {
@@ -153,28 +154,28 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// What has been read of one model.
+/// What has been read so far about one model.
 #[derive(Default)]
 struct Model {
-    /// By service tier, the standard one being the empty name, and by the size above which they hold.
+    /// By service tier (the standard one has an empty name), and by the size above which they apply.
     rates: BTreeMap<(String, u64), Rates>,
     left_out: Vec<LeftOut>,
     members: BTreeSet<String>,
     has_prices: bool,
     /// Factors on all prices, by service tier.
     factors: BTreeMap<String, Decimal>,
-    /// Members for which a price that is at least as high stands.
+    /// Members that count as another part, whose price must be at least as high as theirs.
     cheaper: Vec<(String, Part, Price)>,
 }
 
-/// Kinds of cached tokens that no usage tells apart. They count as these parts, which is right or too much as long as
-/// their price is not higher.
+/// Kinds of cached tokens that no usage distinguishes. They count as these parts, which charges the right amount or too
+/// much, as long as their own price is not higher.
 const CHEAPER: [(&str, Part); 2] = [
     ("cache_creation_input_audio_token_cost", Part::AudioInput),
     ("explicit_cache_read_input_token_cost", Part::CachedInput),
 ];
 
-/// Members that hold for some requests only, or do not add to what a request costs.
+/// Members that apply only to some requests, or do not add to the cost of a request.
 const NOT_APPLIED: [(&str, &str); 6] = [
     (
         "fedramp_uplift_multiplier",
@@ -234,14 +235,14 @@ impl Model {
             }
             return;
         }
-        // Prices in Databricks' own units stand beside the same prices in dollars.
+        // Models of Databricks list each price twice: in Databricks' own units and in dollars.
         let is_price = member.contains("cost") && !member.contains("dbu_cost");
         if is_price || member.contains("multiplier") {
             self.read_price(member, value, 0);
         }
     }
 
-    /// Reads a price, of requests with more tokens than `above` unless the member's name says how many.
+    /// Reads a price for requests with more tokens than `above`, or than the member's name says.
     fn read_price(&mut self, member: &str, value: &RawValue, above: u64) {
         if value.get() == "null" {
             return;
@@ -249,8 +250,8 @@ impl Model {
         let Some(number) = decimal(value.get()) else {
             return self.leave_out(member, "is not a price: write US dollars, as in 2.5e-06", false);
         };
-        // What is free, or says so, adds nothing, whatever it is. A free write to a cache is not a price: the tokens
-        // are input all the same.
+        // A price of 0 adds nothing, whatever it is for. For a cache write it does not count as a price: the tokens
+        // are still input.
         let Some(name) = Name::read(member) else {
             if !number.is_zero() {
                 self.leave_out(member, NOT_EXPRESSED, false);
@@ -279,7 +280,7 @@ impl Model {
         }
     }
 
-    /// Prices by the size of the prompt: a list of objects with a `range`.
+    /// Reads prices by the size of the prompt: a list of objects with a `range`.
     fn read_tiers(&mut self, member: &str, value: &RawValue) {
         let Ok(tiers) = serde_json::from_str::<Vec<Members<'_>>>(value.get()) else {
             return self.leave_out(member, "is not a list of tiers", false);
@@ -303,7 +304,8 @@ impl Model {
         }
     }
 
-    /// The prices of a web search by how much context it brings, of which no usage tells: the dearest holds.
+    /// Reads prices of a web search by its amount of context. No usage reports that amount, so the highest price
+    /// applies.
     fn read_searches(&mut self, member: &str, value: &RawValue) {
         let Ok(sizes) = serde_json::from_str::<Members<'_>>(value.get()) else {
             return self.leave_out(member, "is not an object of prices", false);
@@ -321,7 +323,7 @@ impl Model {
         }
     }
 
-    /// Factors on the model's prices for requests of a kind, which are service tiers.
+    /// Reads factors on the model's prices for certain kinds of request, which become service tiers.
     fn read_factors(&mut self, member: &str, value: &RawValue) {
         let factors = serde_json::from_str::<Members<'_>>(value.get()).map(|factors| factors.0);
         for (name, value) in factors.unwrap_or_default() {
@@ -371,7 +373,7 @@ impl Model {
         for tier in by_tier.values_mut() {
             fill(&mut tier.base, &standard.base)?;
             for (at, rates) in &mut tier.above {
-                // A part without a price here costs the dearer of what it costs in the tier and above the threshold.
+                // A part without a price here costs the higher of its prices in the tier and above the threshold.
                 let given: BTreeSet<_> = rates.0.keys().cloned().collect();
                 fill(rates, &tier.base)?;
                 let above = standard.above.get(at).into_iter().flat_map(|above| &above.0);
@@ -389,9 +391,9 @@ impl Model {
     }
 }
 
-/// Gives `rates` the prices of `base` that they do not have, so that they are not too low: where plain tokens are not
-/// dearer, a part of them keeps its price. Where they are, the part becomes dearer by as much, and costs no less than
-/// what stands in for it. `None` if that cannot be computed.
+/// Fills in the prices that `rates` lack from `base`, so that they are not too low. If plain tokens cost no more than
+/// in `base`, a part keeps its price from there. If they cost more, the part's price rises in proportion, and is at
+/// least the price of its fallback. `None` if that cannot be computed.
 fn fill(rates: &mut Rates, base: &Rates) -> Option<()> {
     let plain = |rates: &Rates, side| match side {
         Side::Input => rates.0.get(&Part::Input).copied(),
@@ -417,7 +419,7 @@ fn fill(rates: &mut Rates, base: &Rates) -> Option<()> {
     Some(())
 }
 
-/// A number, also in quotes.
+/// Parses a number, which may be in quotes.
 fn decimal(text: &str) -> Option<Decimal> {
     Decimal::read(
         text.strip_prefix('"')

@@ -1,4 +1,4 @@
-//! US dollars, the prices of models, and what they are charged for: exact, without floats, rounded up.
+//! US dollars, the prices of models, and what providers charge for: exact, without floats, rounded up.
 //!
 //! Estimate within bounds before the call, read the usage that the provider reports after it, and charge its cost:
 //!
@@ -11,8 +11,8 @@
 //! let gpt_4o = Prices::new(Usd::cents(250), Usd::dollars(10)).with(Part::CachedInput, Usd::cents(125));
 //! let table = PriceTable::new("2026-11-22").with_model("gpt-4o", gpt_4o);
 //!
-//! // Look the prices up before the call, by the name that you ask for: the answer may name a dated model that has no
-//! // price, and it has to be paid for all the same.
+//! // Look the prices up before the call, by the name that you request: the answer may name a dated model that has no
+//! // price, and the call has to be paid for anyway.
 //! let prices = table.model("gpt-4o")?;
 //! // What to reserve for 1,000 tokens of prompt and an answer of at most 500.
 //! let estimate = prices.estimate(&Bounds::tokens(1_000, 500).nothing_else())?;

@@ -1,4 +1,4 @@
-//! The prices of one model, and what a usage costs at them.
+//! The prices of one model, and the cost of a usage at these prices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::usage::Usage;
 use super::usd::Usd;
 use crate::models::Amount;
 
-/// The prices of a model: its [`Rates`], others for long prompts, and others in each service tier.
+/// The prices of a model: its [`Rates`], with other rates for long prompts and in each service tier.
 ///
 /// ```
 /// use cycles_proto::models::Amount;
@@ -47,9 +47,9 @@ pub struct Prices {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BySize {
     pub(super) base: Rates,
-    /// By their thresholds.
+    /// The rates for long prompts, by their thresholds.
     pub(super) above: BTreeMap<u64, Rates>,
-    /// Whether the rates above a threshold hold for the tokens above it only, and not for the whole request.
+    /// Whether the rates above a threshold apply only to the tokens above it, and not to the whole request.
     pub(super) is_marginal: bool,
 }
 
@@ -71,25 +71,26 @@ impl Prices {
         Rates::new(input, output).into()
     }
 
-    /// Sets the price of a part: US dollars per million tokens or characters, or for one of anything else.
+    /// Sets the price of a part, in US dollars per million tokens or characters, or per unit of anything else.
     #[must_use]
     pub fn with(mut self, part: Part, price: Usd) -> Self {
         self.standard.base = self.standard.base.with(part, price);
         self
     }
 
-    /// Sets the rates of requests whose prompt has more than this many tokens, from the cache or not. They hold for the
-    /// whole request, unless [`only_the_part_above`](Self::only_the_part_above) is called. A part without a price in
-    /// them costs the dearer of what it costs below the threshold and of what stands in for it above.
+    /// Sets the rates for requests whose prompt has more than this many tokens, cached or not. They apply to the whole
+    /// request, unless [`only_the_part_above`](Self::only_the_part_above) is called. A part that has no price in them
+    /// costs the higher of its own price below the threshold and the price above it of the part that it is otherwise
+    /// charged as.
     #[must_use]
     pub fn above(mut self, tokens: u64, rates: Rates) -> Self {
         self.standard.above.insert(tokens, rates);
         self
     }
 
-    /// Says that rates above a threshold hold only for the input tokens above it, in all service tiers; their other
-    /// prices are not used. Tokens from the cache count as the prompt's first ones, because they are, and then tokens
-    /// that are written to it.
+    /// Makes rates above a threshold apply only to the input tokens above it, in all service tiers; their other prices
+    /// are not used. Tokens from the cache count as the first tokens of the prompt, because they are; tokens that are
+    /// written to the cache come next.
     #[must_use]
     pub fn only_the_part_above(mut self) -> Self {
         self.standard.is_marginal = true;
@@ -99,10 +100,10 @@ impl Prices {
         self
     }
 
-    /// Sets the rates of a service tier (`batch`, `flex`, `priority`, …; upper and lower case are the same). A part
-    /// without a price in them costs the dearer of what it costs in the standard tier and of what stands in for it
-    /// here. Until the tier has [rates of its own](Self::service_tier_above) for long prompts, those cost the dearer of
-    /// this tier's rates and of the standard tier's.
+    /// Sets the rates of a service tier (`batch`, `flex`, `priority`, …), whose name is not case-sensitive. A part that
+    /// has no price in them costs the higher of its own price in the standard tier and the price in this tier of the
+    /// part that it is otherwise charged as. Unless the tier has [rates of its own](Self::service_tier_above) for long
+    /// prompts, those cost the higher of this tier's rates and the standard tier's.
     #[must_use]
     pub fn service_tier(self, name: &str, rates: Rates) -> Self {
         self.in_tier(name, |tier| tier.base = rates)
@@ -140,7 +141,7 @@ impl Prices {
         self.tiers.keys().map(String::as_str)
     }
 
-    /// The rates of a service tier by size, with those of the standard tier behind them.
+    /// The rates of a service tier by size, with those of the standard tier to fall back on.
     pub(super) fn schedule(&self, tier: &str) -> Result<Schedule<'_>, PriceError> {
         let own = match tier {
             STANDARD => Some(&self.standard),
@@ -158,15 +159,16 @@ impl Prices {
         })
     }
 
-    /// Returns what a request cost that used this much, rounded up to the microcent.
+    /// Returns the cost of a request with this usage, rounded up to the microcent.
     ///
-    /// A usage is of one request: add costs, not usages, because the size of a request can decide its prices.
+    /// A usage covers one request: add up costs, not usages, because prices can depend on the size of the request.
     ///
     /// # Errors
-    /// [`PriceError::UnknownUsage`] if the usage is not known, or is all zero, which no request is: charge what you
-    /// counted, or the estimate. Images, seconds, pages and the like that have a price must be in it too, 0 if there were
-    /// none, unless tokens tell of that side. [`PriceError::NoPrice`] or [`PriceError::NoServiceTier`] if a part or the tier has no
-    /// price; [`PriceError::TooMuch`] if the cost does not fit.
+    /// [`PriceError::UnknownUsage`] if the usage is not known, or is all zero, which cannot be right: charge what you
+    /// counted, or the estimate. If images, seconds, pages and the like have a price, the usage must state how many
+    /// there were, even if 0, unless it has tokens of the same side. [`PriceError::NoPrice`] or
+    /// [`PriceError::NoServiceTier`] if a part or the tier has no price; [`PriceError::TooMuch`] if the cost does not
+    /// fit.
     pub fn cost(&self, usage: &Usage) -> Result<Amount, PriceError> {
         let schedule = self.schedule(usage.service_tier().unwrap_or(STANDARD))?;
         for (side, name) in [(Side::Input, "input"), (Side::Output, "output")] {
@@ -234,7 +236,7 @@ impl From<Rates> for Prices {
 
 #[cfg(feature = "prices")]
 impl BySize {
-    /// Every price in these rates, times `factor`, if that is a price of tokens or characters.
+    /// The same rates, with every price of tokens or characters multiplied by `factor`.
     pub(super) fn times(&self, factor: &Decimal) -> Option<Self> {
         let scaled = |rates: &Rates| -> Option<Rates> {
             let scaled = rates.0.iter().map(|(part, price)| match part.priced_by() {
@@ -261,13 +263,13 @@ pub(super) struct Schedule<'a> {
 }
 
 impl BySize {
-    /// The rates for a prompt of `size` tokens, those of the highest threshold first and the base's last.
+    /// The rates for a prompt of `size` tokens, from the highest threshold down to the base rates.
     fn at(&self, size: u64) -> Vec<&Rates> {
         let above = self.above.range(..size).rev().map(|(_, rates)| rates);
         above.chain([&self.base]).collect()
     }
 
-    /// The highest threshold that a prompt of `size` tokens is above.
+    /// The highest threshold that a prompt of `size` tokens exceeds.
     fn threshold(&self, size: u64) -> Option<u64> {
         self.above.range(..size).next_back().map(|(at, _)| *at)
     }
@@ -278,7 +280,7 @@ impl<'a> Schedule<'a> {
         self.own.is_marginal || self.standard.is_marginal
     }
 
-    /// The ranges of sizes with prices of their own, from the tokens before each to its last one.
+    /// The ranges of sizes with prices of their own, each as the number of tokens before it and its last token.
     pub(super) fn segments(&self) -> Vec<(u64, u64)> {
         let thresholds: BTreeSet<u64> = [self.own, self.standard]
             .iter()
@@ -288,9 +290,9 @@ impl<'a> Schedule<'a> {
         starts.zip(thresholds.iter().copied().chain([u64::MAX])).collect()
     }
 
-    /// The price of a part in a prompt of `size` tokens. What the tier does not price there costs the dearest of what
-    /// stands in for it, of what it costs below, and of what it costs in the standard tier. If only the standard tier
-    /// has a threshold, the dearer of both prices holds above it.
+    /// The price of a part in a prompt of `size` tokens. If the tier has no price for the part at this size, the
+    /// highest of these applies: the price of its fallback, its price at smaller sizes, and its price in the standard
+    /// tier. If only the standard tier has a threshold, the higher of the two tiers' prices applies above it.
     pub(super) fn price(&self, size: u64, part: &Part) -> Result<Price, PriceError> {
         let (own, standard) = (self.own.at(size), self.standard.at(size));
         let dearest = |first: &[&Rates], then: &[&Rates]| {
@@ -307,7 +309,7 @@ impl<'a> Schedule<'a> {
         })
     }
 
-    /// The parts with a price that are counted by themselves, but for requests and tools.
+    /// The parts with a price that are counted on their own, except requests and tool calls.
     fn counted_parts(&self) -> impl Iterator<Item = &'a Part> {
         let priced = self
             .parts()

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::borrow::Cow;
 
-/// Something that a provider charges for. Prices, usage and bounds all speak of these.
+/// Something that a provider charges for. Prices, usage and bounds are all expressed in parts.
 ///
 /// Each token counts in one part only: [`Input`](Self::Input) is the plain text of the prompt, without the tokens that
 /// were read from or written to a cache and without audio, images and video; [`Output`](Self::Output) is the answer
@@ -13,51 +13,51 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Part {
-    /// Tokens that the provider read from its cache. Costs as [`Input`](Self::Input) unless priced.
+    /// Tokens that the provider read from its cache. Charged as [`Input`](Self::Input) unless priced separately.
     CachedInput,
-    /// Audio tokens from the cache. Cost as [`AudioInput`](Self::AudioInput) unless priced.
+    /// Audio tokens from the cache. Charged as [`AudioInput`](Self::AudioInput) unless priced separately.
     CachedAudioInput,
-    /// Image tokens from the cache. Cost as [`ImageInput`](Self::ImageInput) unless priced.
+    /// Image tokens from the cache. Charged as [`ImageInput`](Self::ImageInput) unless priced separately.
     CachedImageInput,
     /// Tokens that the provider wrote to its cache, to be kept for this long. Must have a price to be charged for.
     CacheWrite(CacheLifetime),
-    /// Audio tokens of the prompt. Cost as [`Input`](Self::Input) unless priced.
+    /// Audio tokens of the prompt. Charged as [`Input`](Self::Input) unless priced separately.
     AudioInput,
-    /// Image tokens of the prompt. Cost as [`Input`](Self::Input) unless priced.
+    /// Image tokens of the prompt. Charged as [`Input`](Self::Input) unless priced separately.
     ImageInput,
-    /// Video tokens of the prompt. Cost as [`Input`](Self::Input) unless priced.
+    /// Video tokens of the prompt. Charged as [`Input`](Self::Input) unless priced separately.
     VideoInput,
     /// Plain text tokens of the prompt.
     Input,
     /// Text tokens of the answer.
     Output,
-    /// Tokens of the model's reasoning. Cost as [`Output`](Self::Output) unless priced.
+    /// Tokens of the model's reasoning. Charged as [`Output`](Self::Output) unless priced separately.
     Reasoning,
-    /// Audio tokens of the answer. Cost as [`Output`](Self::Output) unless priced.
+    /// Audio tokens of the answer. Charged as [`Output`](Self::Output) unless priced separately.
     AudioOutput,
-    /// Image tokens of the answer. Cost as [`Output`](Self::Output) unless priced.
+    /// Image tokens of the answer. Charged as [`Output`](Self::Output) unless priced separately.
     ImageOutput,
-    /// Video tokens of the answer. Cost as [`Output`](Self::Output) unless priced.
+    /// Video tokens of the answer. Charged as [`Output`](Self::Output) unless priced separately.
     VideoOutput,
     /// Characters of the prompt.
     InputCharacter,
     /// Characters of the answer.
     OutputCharacter,
-    /// An image of the prompt, where images have a price each.
+    /// An image in the prompt, for models that charge per image.
     InputImage,
-    /// An image of the answer, where images have a price each.
+    /// An image in the answer, for models that charge per image.
     OutputImage,
-    /// A second of audio or video of the prompt. Round up.
+    /// A second of audio or video in the prompt. Round up.
     InputSecond,
-    /// A second of audio or video of the answer. Round up.
+    /// A second of audio or video in the answer. Round up.
     OutputSecond,
     /// A page of a document.
     Page,
     /// A query, as rerankers count them.
     Query,
-    /// The request itself. Every usage has one of it.
+    /// The request itself. Every usage includes one.
     Request,
-    /// A call of a tool that the provider runs, by the tool's name.
+    /// A call to a tool that the provider runs, with the tool's name.
     ToolCall(Cow<'static, str>),
 }
 
@@ -65,7 +65,7 @@ pub enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CacheLifetime {
-    /// The provider's shortest: 5 minutes with Anthropic.
+    /// The provider's shortest lifetime: 5 minutes at Anthropic.
     Default,
     /// One hour.
     OneHour,
@@ -76,16 +76,16 @@ pub enum CacheLifetime {
 /// What a part counts towards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// The tokens of the prompt, which make the size of the request.
+    /// The tokens of the prompt, which determine the size of the request.
     Input,
     /// The tokens of the answer.
     Output,
-    /// Neither: counted by itself.
+    /// Neither: the part is counted on its own.
     Count,
 }
 
 impl Part {
-    /// All parts but the calls of tools.
+    /// All parts except tool calls.
     pub(super) const ALL: [Self; 24] = [
         Self::CachedInput,
         Self::CachedAudioInput,
@@ -113,12 +113,12 @@ impl Part {
         Self::Request,
     ];
 
-    /// A call of the tool with this name.
+    /// Creates the part for a call to the tool with this name.
     pub fn tool_call(name: impl Into<Cow<'static, str>>) -> Self {
         Self::ToolCall(name.into())
     }
 
-    /// How many of it a price in US dollars is for: a million tokens or characters, or one of anything else.
+    /// The number of units that a price in US dollars is for: a million tokens or characters, or one of anything else.
     pub fn priced_by(&self) -> u64 {
         match (self.side(), self) {
             (Side::Input | Side::Output, _) | (_, Self::InputCharacter | Self::OutputCharacter) => 1_000_000,
@@ -152,7 +152,7 @@ impl Part {
         }
     }
 
-    /// The part whose price holds if this one has none.
+    /// The fallback: the part whose price applies if this one has none.
     pub(super) fn fallback(&self) -> Option<Self> {
         match self {
             Self::CachedInput | Self::AudioInput | Self::ImageInput | Self::VideoInput => Some(Self::Input),
@@ -175,8 +175,8 @@ impl Part {
         }
     }
 
-    /// The part under which a bound counts it: how much of a prompt comes from a cache, or goes there, and how much of
-    /// an answer is reasoning, is not known before the call.
+    /// The part that this one counts as in bounds. Before the call, it is not known how much of a prompt comes from a
+    /// cache or is written to it, nor how much of an answer is reasoning.
     pub(super) fn bounded_as(&self) -> Self {
         match self {
             Self::CachedInput | Self::CacheWrite(_) => Self::Input,
@@ -209,7 +209,7 @@ impl Part {
         Self::ALL.into_iter().find(|part| part.key() == Some(key))
     }
 
-    /// The key in a table. `None` for tools, which have a table of their own.
+    /// The part's key in a price table; `None` for tools, which have a table of their own.
     fn key(&self) -> Option<&'static str> {
         Some(match self {
             Self::CachedInput => "cached_input",

@@ -32,11 +32,11 @@ use crate::text::shortened;
 /// batch.factor = 0.5           # of all prices of tokens, above the threshold too
 /// ```
 ///
-/// The keys of prices are the text of a [`Part`](super::Part): those of tokens and characters are per million, and those
-/// that begin with `per_` or `tool_calls` are for one. A service tier without `factor`, and an `above`, give a price for
-/// all tokens that the model gives a price for. `applies_to = "part"` in an `above` makes its prices hold for the tokens
-/// above it only. A price per million below 0.001, other than 0, is refused, because it looks like the price of a single
-/// token.
+/// The key of a price is the text of a [`Part`](super::Part). Prices of tokens and characters are per million; those
+/// whose key begins with `per_` or `tool_calls` are for one. An `above`, or a service tier without `factor`, must have
+/// a price for every kind of token that the model has a price for. With `applies_to = "part"` in an `above`, its prices
+/// apply only to the tokens above the threshold. A price per million below 0.001, other than 0, is refused, because it
+/// looks like the price of a single token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceTable {
     version: String,
@@ -54,10 +54,10 @@ pub struct LeftOut {
     pub model: String,
     /// The member of the model that cannot be expressed.
     pub member: String,
-    /// Why, and what to do.
+    /// Why it cannot be expressed, and what to do.
     pub problem: String,
-    /// Whether the table has the model nevertheless, with the prices that hold without this member. Otherwise it would
-    /// estimate too little, so it does not have the model.
+    /// Whether the table contains the model anyway, with the prices that apply without this member. If not, the model
+    /// was left out, because its estimates would have been too low.
     pub is_model_kept: bool,
 }
 
@@ -83,21 +83,22 @@ impl PriceTable {
         self
     }
 
-    /// Returns the table with another name for a model, such as a dated one. A model of that very name goes first.
+    /// Returns the table with another name for a model, such as a dated one. A model with exactly that name takes
+    /// precedence.
     #[must_use]
     pub fn with_alias(mut self, alias: impl Into<String>, model: impl Into<String>) -> Self {
         self.aliases.insert(alias.into(), model.into());
         self
     }
 
-    /// Returns the table with something listed that it cannot express.
+    /// Returns the table with this list of what it cannot express.
     #[cfg(feature = "prices")]
     pub(super) fn without(mut self, left_out: Vec<LeftOut>) -> Self {
         self.left_out = left_out;
         self
     }
 
-    /// The version, a text of its author's choice.
+    /// The version, as chosen by the table's author.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -107,7 +108,7 @@ impl PriceTable {
         self.models.iter().map(|(name, prices)| (name.as_str(), prices))
     }
 
-    /// What the file had that the table cannot express, by model.
+    /// Everything in the price file that the table cannot express, by model.
     pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
     }
@@ -127,7 +128,7 @@ impl PriceTable {
         })
     }
 
-    /// What to do about a name that the table does not have.
+    /// Advice about a name that is not in the table.
     fn hint(&self, name: &str) -> String {
         if let Some(left) = self.left_out.iter().find(|left| left.model == name) {
             return format!(": `{}` {}", shortened(&left.member), left.problem);
@@ -138,7 +139,7 @@ impl PriceTable {
                 shortened(model)
             );
         }
-        // A dated model, `gpt-4o-2024-08-06`, begins with its name.
+        // The name of a dated model, `gpt-4o-2024-08-06`, begins with the name of the model.
         let begins = |known: &&String| {
             name.strip_prefix(known.as_str())
                 .is_some_and(|rest| rest.starts_with(['-', '@', ':']))

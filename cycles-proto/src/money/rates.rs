@@ -18,7 +18,7 @@ impl Rates {
             .with(Part::Output, output)
     }
 
-    /// Sets the price of a part: US dollars per million tokens or characters, or for one of anything else.
+    /// Sets the price of a part, in US dollars per million tokens or characters, or per unit of anything else.
     #[must_use]
     pub fn with(mut self, part: Part, price: Usd) -> Self {
         let price = Price::of_many(price, part.priced_by());
@@ -26,8 +26,8 @@ impl Rates {
         self
     }
 
-    /// The price of a part. If these rates do not name it, then the dearest of what stands in for it here and of what it
-    /// costs in the `others`.
+    /// The price of a part. If these rates have none, the highest of the price of its fallback here and its prices in
+    /// the `others`.
     pub(super) fn price(&self, others: &[&Self], part: &Part) -> Option<Price> {
         let (mut part, mut there) = (part.clone(), None);
         loop {

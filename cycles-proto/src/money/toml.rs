@@ -18,8 +18,8 @@ use super::usd::Usd;
 use super::wrong_scale;
 use crate::text::shortened;
 
-/// Parses a table of prices in TOML; see [`PriceTable`]. Unknown keys are errors, because a misspelt key would change
-/// a price.
+/// Parses a price table in TOML; see [`PriceTable`]. Unknown keys are errors, because a misspelt key would change a
+/// price.
 impl FromStr for PriceTable {
     type Err = PriceError;
 
@@ -73,7 +73,7 @@ impl FromStr for PriceTable {
 /// A model of the table.
 struct Model {
     prices: Prices,
-    /// Its other names, with their places.
+    /// The model's other names, with their positions in the text.
     aliases: Vec<(String, Range<usize>)>,
 }
 
@@ -89,7 +89,7 @@ struct Members<'t, 'i> {
     factor: Option<Decimal>,
 }
 
-/// Which members a table may have beside prices.
+/// Which members a table may have besides prices.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
     Model,
@@ -231,15 +231,15 @@ impl<'a> Place<'a> {
         let mut by_size = standard
             .times(&factor)
             .ok_or_else(|| self.invalid("the factor is too large"))?;
-        // What is written out goes first, at all sizes.
+        // Prices that are written out take precedence, at all sizes.
         for rates in core::iter::once(&mut by_size.base).chain(by_size.above.values_mut()) {
             rates.0.extend(members.rates.0.clone());
         }
         Ok(by_size)
     }
 
-    /// Refuses the price of a part that is far below the price of plain tokens, here or in the model: prices of a
-    /// thousand and of a million tokens are mixed.
+    /// Refuses the price of a part that is far below the price of plain tokens, here or in the model: it looks as if
+    /// prices per thousand and per million tokens were mixed.
     fn plausible(&self, rates: &Rates, of: &Rates) -> Result<(), PriceError> {
         for (part, price) in rates.0.iter().filter(|(_, price)| !price.is_free()) {
             let plain = match part.side() {
@@ -256,7 +256,7 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
-    /// Whether the rates are those of the prompt's tokens only.
+    /// Checks that the rates are only for the prompt's tokens.
     fn only_the_prompt(&self, rates: &Rates) -> Result<(), PriceError> {
         match rates.0.keys().find(|part| part.side() != Side::Input) {
             None => Ok(()),
@@ -266,7 +266,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Whether the rates have a price for all tokens that `of` has one for.
+    /// Checks that the rates have a price for every kind of token that `of` has one for.
     fn complete(&self, rates: &Rates, of: &Rates, only_prompt: bool) -> Result<(), PriceError> {
         let tokens = of.0.keys().filter(|part| match part.side() {
             Side::Input => true,
@@ -446,7 +446,7 @@ fn known_parts() -> String {
     format!("{} and tool_calls.NAME", parts.join(", "))
 }
 
-/// The key that this one begins with, or the keys that have all its words, as a question.
+/// A question that suggests the key that this one begins with, or the keys that have all its words.
 fn similar(key: &str) -> String {
     let keys: Vec<String> = Part::ALL.iter().map(ToString::to_string).collect();
     let begins = keys.iter().filter(|known| key.starts_with(known.as_str()));

@@ -7,26 +7,25 @@ use super::decimal::Decimal;
 use super::usd::Usd;
 use crate::models::Amount;
 
-/// 10²⁴ units of price are one dollar, so that a price that is published per million, or as a JSON number per token, is
-/// exact.
+/// One dollar is 10²⁴ units of price, so that a price published per million, or as a JSON number per token, is exact.
 #[cfg(feature = "prices")]
 const DIGITS: i32 = 24;
 const PER_MICROCENT: u128 = 10_u128.pow(16);
 
-/// A price of one token, one image, one call: a whole number of 10⁻²⁴ US dollars.
+/// The price of one token, one image or one call, as a whole number of 10⁻²⁴ US dollars.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Price(u128);
 
 impl Price {
     pub(super) const FREE: Self = Self(0);
 
-    /// The price of one, if `many` (a power of ten up to a million) cost this.
+    /// The price of one, if `many` (a power of ten up to a million) cost this much.
     pub(super) fn of_many(usd: Usd, many: u64) -> Self {
         // A `Usd` is less than 2⁶³ microcents: the product fits.
         Self(u128::from(usd.microcents().unsigned_abs()) * PER_MICROCENT / u128::from(many.max(1)))
     }
 
-    /// The number as the price of one in dollars. Digits beyond 10⁻²⁴ are rounded up. `None` if it does not fit.
+    /// Converts the price of one in dollars. Digits beyond 10⁻²⁴ are rounded up. `None` if it does not fit.
     #[cfg(feature = "prices")]
     pub(super) fn of_one(dollars: &Decimal) -> Option<Self> {
         dollars.scaled(DIGITS).map(Self)
@@ -64,13 +63,13 @@ impl Price {
         self == Self::FREE
     }
 
-    /// Whether it is less than a two hundredth of another price.
+    /// Whether the price is less than a two-hundredth of another.
     #[cfg(feature = "prices")]
     pub(super) fn is_far_below(self, other: Self) -> bool {
         self < Self(other.0 / 200)
     }
 
-    /// Whether it is more than a token costs anywhere: more than a thousand dollars for a million of them.
+    /// Whether the price is more than a token costs anywhere: more than a thousand dollars per million tokens.
     #[cfg(feature = "prices")]
     pub(super) fn looks_like_a_million(self) -> bool {
         self > Self::of_many(Usd::dollars(1_000), 1_000_000)
@@ -90,7 +89,7 @@ impl fmt::Debug for Price {
 pub(super) struct Total(u128);
 
 impl Total {
-    /// Adds the price of `count`. `None` if it does not fit, which is far beyond what an amount can be.
+    /// Adds `count` times the price. `None` if the sum does not fit; it is then far larger than an amount can be.
     pub(super) fn add(self, count: u64, price: Price) -> Option<Self> {
         let cost = price.0.checked_mul(u128::from(count))?;
         self.0.checked_add(cost).map(Self)

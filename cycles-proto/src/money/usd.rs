@@ -167,7 +167,7 @@ impl From<Usd> for Reading {
     }
 }
 
-/// Converts an amount in USD_MICROCENTS that is not negative.
+/// Converts a non-negative amount in USD_MICROCENTS.
 impl TryFrom<&Amount> for Usd {
     type Error = InvalidUsd;
 

@@ -10,7 +10,7 @@ const LEAST: i32 = -3;
 /// A million plain tokens of a prompt or an answer never cost less than a cent.
 const LEAST_PLAIN: i32 = -2;
 
-/// Why a number is refused as a price per million tokens, if it looks like another price.
+/// Why a number is refused as a price per million tokens, if it looks like a price on another scale.
 pub(super) fn problem(text: &str, is_plain: bool) -> Option<String> {
     let number = Decimal::read(text)?;
     if number.is_zero() {

@@ -1,4 +1,4 @@
-//! Events: what observers are told about reservations and costs.
+//! Events: reports to observers about reservations and costs.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ pub enum Event {
     CostNotTaken {
         /// The reservation.
         reservation_id: ReservationId,
-        /// What is wrong with it.
+        /// What is wrong with the cost.
         why: Box<InvalidCommit>,
         /// What is charged instead: the spending that was reported before, or the cost of the other items. With
         /// `None`, nothing is charged, and the budget is held until its lease ends.
@@ -104,8 +104,8 @@ pub enum Event {
         /// The failure, as the system reported it.
         failure: StoreFailure,
     },
-    /// A file in the journal is not a readable record; it was renamed and kept, because it may hold a cost. Or the
-    /// journal's directory cannot be read.
+    /// A file in the journal is not a readable record, or the journal's directory cannot be read. The file was renamed
+    /// and kept, because it may hold a cost.
     #[non_exhaustive]
     RecordUnreadable {
         /// The path of the file after the renaming, or of the directory.
@@ -114,20 +114,20 @@ pub enum Event {
         reason: String,
     },
     /// The journal has a second cost of a reservation, under another key: the action ran twice, for example because a
-    /// job was delivered again. Both costs are sent, and neither replaces the other. The ledger accepts one cost of a
+    /// job was delivered again. Both costs are sent, and neither replaces the other. The ledger accepts one cost per
     /// reservation, so the other is refused and set aside, unless an event charges it.
     #[non_exhaustive]
     SecondCost {
         /// The reservation.
         reservation_id: ReservationId,
-        /// The key that it is settled under.
+        /// The key that the second cost is settled under.
         idempotency_key: IdempotencyKey,
-        /// The file where it waits.
+        /// The file where the second cost waits.
         file: String,
     },
     /// The journal has records that this client does not settle, because they were written with another base URL (even
-    /// if only a slash at its end differs), another tenant or another API key. A client with the same configuration as
-    /// theirs settles them. Each client reports this once.
+    /// if only a slash at its end differs), another tenant or another API key. A client with the configuration that
+    /// they were written with settles them. Each client reports this once.
     #[non_exhaustive]
     RecordsElsewhere {
         /// How many there are.
@@ -157,10 +157,10 @@ pub enum Event {
     SettledLate {
         /// The reservation.
         reservation_id: ReservationId,
-        /// What became of it.
+        /// What became of the cost.
         receipt: Box<Receipt>,
     },
-    /// A cost is settled, but the ledger charged less than the action cost, because the budget had no more and its
+    /// A cost is settled, but the ledger charged less than the action cost, because the budget had no more and the
     /// overage policy permits that. The rest is not in any ledger, and the client does not try again; charge it with an
     /// event once the budget has enough. A charge in a different unit covers none of the cost: find out what the
     /// server did before you charge again.
@@ -184,7 +184,7 @@ pub enum Event {
         reservation_id: ReservationId,
         /// The cost. Charge it by hand under the same key: while the server remembers the key, it counts once.
         actual: Option<Amount>,
-        /// What became of it.
+        /// What became of the cost.
         receipt: Box<Receipt>,
     },
     /// The client no longer sends this cost. Its record, if there is one, is kept under another name for a person to
@@ -195,8 +195,8 @@ pub enum Event {
         reservation_id: ReservationId,
         /// Why it was set aside.
         reason: Aside,
-        /// What became of it. If it was [rejected](Receipt::Rejected), the receipt has the cost, and what the ledger
-        /// has instead.
+        /// What became of the cost. If it was [rejected](Receipt::Rejected), the receipt has the cost, and what the
+        /// ledger has instead.
         receipt: Box<Receipt>,
     },
     /// A withdrawn attempt did not give its place back within a second, so the place counts as free, and there may be

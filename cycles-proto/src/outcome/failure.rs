@@ -13,17 +13,17 @@ pub enum FailureKind {
     Connect,
     /// No connection within the connect timeout.
     ConnectTimeout,
-    /// TLS failed: an untrusted certificate, another name, no common version.
+    /// TLS failed: an untrusted certificate, a different name, no common version.
     Tls,
     /// The proxy did not let the call through.
     Proxy,
-    /// No complete response within the attempt's time.
+    /// No complete response before the attempt's deadline.
     Timeout,
     /// The connection was lost before or during the response.
     Lost,
     /// The head or the body of the response was larger than allowed.
     TooLarge,
-    /// The call was abandoned before it began: the transport or the async runtime that had it ended, or dropped it.
+    /// The call was abandoned before it began: the transport or async runtime in charge of it ended, or dropped it.
     NotMade,
     /// The call was withdrawn before it began, because nobody waited for it any more or there was nothing left to
     /// send.

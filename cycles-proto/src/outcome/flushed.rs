@@ -12,9 +12,9 @@ pub struct Flushed {
     /// Records in the journal that are not settled; a later run settles them. After a `flush_stale`, records that were
     /// set aside as stale count here.
     pub recorded: usize,
-    /// Costs of this process that have no record, and that the client no longer tries to settle. They are in
-    /// the ledger only if an attempt got through and its answer was lost. Either every attempt failed and there is no
-    /// journal, or it could not be written; or a cost or an item of a stream could not be accepted
+    /// Costs of this process that have no record, and that the client no longer tries to settle. They are in the ledger
+    /// only if an attempt got through and its answer was lost. There are two causes: every attempt failed, and there is
+    /// no journal or it could not be written; or a cost or an item of a stream could not be accepted
     /// ([`Event::CostNotTaken`](super::Event::CostNotTaken)). The callers that handed them over got an error or a
     /// receipt for each, and observers got an event.
     pub unrecorded: usize,
@@ -25,13 +25,13 @@ pub struct Flushed {
     /// were set aside as `*.rejected` or `*.stale`, or files that may be records as `*.corrupt`. A person decides about
     /// them; observers got an event for each.
     pub set_aside: usize,
-    /// Whether all records are counted. If not, the time was up before the journal was read, or it could not be read;
-    /// observers got an event for that.
+    /// Whether all records are counted. If not, the time was up before the journal was read, or the journal could not
+    /// be read; observers got an event for that.
     pub is_certain: bool,
 }
 
 impl Flushed {
-    /// How long a flush whose time is up waits for a last look at the journal, if [that may
+    /// How long a flush waits for a last look at the journal when its time is up, if [that may
     /// help](crate::session::Session::flush), before it reports that it is not [certain](Self::is_certain): other
     /// processes may have settled their records in the meantime.
     pub const LAST_LOOK: Duration = Duration::from_secs(1);

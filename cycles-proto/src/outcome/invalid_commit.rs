@@ -78,7 +78,7 @@ fn uncountable(given: &Amount, reserved: &Unit) -> String {
 }
 
 impl InvalidCommit {
-    /// Whether it is about one item of a stream, so that a later cost does not replace it.
+    /// Whether the error is about one item of a stream, so that a later cost does not replace it.
     pub(crate) fn is_of_an_item(&self) -> bool {
         matches!(self, Self::NotCounted { .. } | Self::NotTold)
     }

@@ -42,8 +42,8 @@ pub enum Receipt {
     /// The server may have forgotten the key, so that sending the cost again could count it twice. The record is set
     /// aside.
     Stale,
-    /// The lease was lost while the action ran, and its [policy](crate::with_cycles_config::HeartbeatPolicy) says to report that.
-    /// The inner receipt says what became of the cost.
+    /// The lease was lost while the action ran, and its [policy](crate::with_cycles_config::HeartbeatPolicy) says to
+    /// report that. The inner receipt says what became of the cost.
     LeaseLost(Box<Self>),
 }
 
@@ -66,7 +66,7 @@ impl Receipt {
         }
     }
 
-    /// What the ledger charged, if that is known. It is not if an earlier attempt had committed the reservation.
+    /// What the ledger charged, if that is known. If an earlier attempt had committed the reservation, it is not known.
     pub fn charged(&self) -> Option<&Amount> {
         match self {
             Self::Committed(Some(reply)) => Some(&reply.charged),
@@ -93,7 +93,7 @@ impl Receipt {
     }
 
     /// The part of a settled cost that was not charged, because the budget had less left and the overage policy
-    /// `ALLOW_IF_AVAILABLE` charges only what is left. The whole cost if the server charged another unit.
+    /// `ALLOW_IF_AVAILABLE` charges only what is left. The whole cost if the server charged in another unit.
     pub fn uncharged(&self) -> Option<Amount> {
         let (actual, charged) = self.charged_less()?;
         Some(Amount::new(
@@ -150,7 +150,7 @@ impl Receipt {
         }
     }
 
-    /// Why the cost is set aside, if it is.
+    /// Why the cost is set aside; `None` if it is not.
     pub(crate) fn aside(&self) -> Option<Aside> {
         match self {
             Self::Rejected { .. } => Some(Aside::Rejected),

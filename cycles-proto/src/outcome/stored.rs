@@ -5,7 +5,7 @@
 pub enum Aside {
     /// `.rejected`: the ledger refused the cost for good.
     Rejected,
-    /// `.stale`: the server may have forgotten the key, so that sending it again could count twice.
+    /// `.stale`: the server may have forgotten the key, so that sending the cost again could count it twice.
     Stale,
 }
 

@@ -1,4 +1,4 @@
-//! A reply other than success.
+//! A reply that is not a success.
 
 use super::failure::{Failure, FailureKind};
 use crate::models::{ErrorCode, ErrorResponse, ResponseInfo, shown_without_the_key};
@@ -32,7 +32,7 @@ impl Unsuccessful {
             .is_some_and(|code| code.is_known() && *code != ErrorCode::InternalError)
     }
 
-    /// Whether the server could not look up the API key because its own store is down. It answers 401 then.
+    /// Whether the server could not look up the API key because its own store is down. It then answers 401.
     pub(crate) fn is_outage(&self) -> bool {
         let decides = self.error.as_ref().is_some_and(|error| error.message == OUTAGE);
         self.info.status() == 401 && decides
@@ -54,7 +54,7 @@ impl Unsuccessful {
         self.is_understood() && is_refusal && is_its_word && is_last_word
     }
 
-    /// The failure, if the reply says that nothing was sent on.
+    /// The failure, if the reply says that the request was not passed on.
     pub(crate) fn not_sent(&self) -> Option<Failure> {
         const ADVICE: &str = "407: it asks for a user name and a password; put them into its address: \
                               http://USER:PASSWORD@HOST:PORT";

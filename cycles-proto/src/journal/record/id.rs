@@ -5,8 +5,8 @@ use core::fmt;
 use crate::models::{Amount, IdempotencyKey, ReservationId, Unit};
 
 /// The id of one cost: its reservation, the key that it is settled under, and its amount. A reservation may have two
-/// costs if a job ran twice under one idempotency key, and even two under one commit key if the caller chose that too.
-/// The ledger accepts one of them, and neither record replaces the other.
+/// costs if a job ran twice under one idempotency key, and even two under one commit key if the caller chose that key
+/// as well. The ledger accepts one of them, and neither record replaces the other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId {
     /// The reservation.

@@ -154,7 +154,7 @@ impl JournalRecord {
         &self.base_url
     }
 
-    /// How to settle it.
+    /// How to settle the cost.
     pub fn mode(&self) -> Mode {
         self.mode
     }
@@ -175,7 +175,7 @@ impl JournalRecord {
         self.key.as_ref()
     }
 
-    /// The cost in the body, if it can be read: a record of another program may have any body.
+    /// The cost in the body, if it can be read: a record from another program may have any body.
     pub fn actual(&self) -> Option<Amount> {
         match (self.mode, &self.id.actual) {
             // The record's id comes from this body.
@@ -189,14 +189,14 @@ impl JournalRecord {
         millis(self.recorded_at_ms)
     }
 
-    /// The time before which it must not be sent, because the server asked for a pause. At most an hour from `now`,
-    /// whatever the record says.
+    /// The time before which the cost must not be sent, because the server asked for a pause. It is at most an hour
+    /// from `now`, whatever the record says.
     pub fn not_before(&self, now: UnixMillis) -> Option<UnixMillis> {
         let latest = now.saturating_add(LONGEST_PAUSE);
         self.not_before_ms.map(|ms| millis(ms).min(latest))
     }
 
-    /// The time before which it must not be sent, as written.
+    /// The time before which the cost must not be sent, as written in the record.
     pub(crate) fn floor(&self) -> Option<UnixMillis> {
         self.not_before_ms.map(millis)
     }
@@ -209,7 +209,7 @@ impl JournalRecord {
     }
 
     /// Returns the same record, to be settled by an event; `None` if it has no body for one. The pause is dropped,
-    /// because the server asked for it for the commit.
+    /// because the server asked for it only for the commit.
     #[must_use]
     pub fn into_event(mut self) -> Option<Self> {
         let body = match self.event_fallback_body? {

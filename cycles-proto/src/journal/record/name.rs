@@ -67,7 +67,7 @@ pub(in crate::journal) fn stem(reservation: &ReservationId) -> String {
     stem
 }
 
-/// Like [`stem`], for files that each of several costs may have.
+/// Like [`stem`], for files of which each cost of a reservation may have its own.
 pub(in crate::journal) fn stem_of_cost(id: &RecordId) -> String {
     let RecordId {
         reservation,
@@ -91,7 +91,7 @@ fn push_hex(name: &mut String, bytes: &[u8]) {
     }
 }
 
-/// The file name of older versions, which several reservations may share.
+/// The file name that older versions use, which several reservations may share.
 pub fn legacy_file_name(reservation: &ReservationId) -> String {
     let safe = |c: char| {
         if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') {

@@ -35,8 +35,8 @@ impl JournalRecord {
     }
 }
 
-/// Whether a number is cut off after its sign, point or exponent: the parser reports that as an invalid number, and
-/// with one more digit as a text that ends too early.
+/// Whether a number is cut off after its sign, point or exponent: the parser reports that as an invalid number, but
+/// with one more digit, it reports a text that ends too early.
 fn ends_in_a_number(text: &str) -> bool {
     let more = serde_json::from_str::<serde::de::IgnoredAny>(&format!("{text}0"));
     more.is_err_and(|error| error.is_eof())

@@ -21,7 +21,8 @@ use crate::models::{Action, Amount, CommitOveragePolicy, IdempotencyKey, JsonObj
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReservationCreateRequest {
-    /// The idempotency key: repeating it repeats the same reservation. Default: a fresh key.
+    /// The idempotency key: a repeat under the same key is the same reservation, not a second one. Default: a fresh
+    /// key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
     /// The subject that spends.
@@ -132,8 +133,8 @@ impl ReservationCreateRequestBuilder<Subject, Action, Amount> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DecisionRequest {
-    /// The idempotency key. Default: a fresh key. The server remembers the answer under a key, so a repeat does not
-    /// reflect the present budget.
+    /// The idempotency key. Default: a fresh key. The server remembers its answer under each key, so the answer to a
+    /// repeated request does not reflect the current budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
     /// The subject that would spend.

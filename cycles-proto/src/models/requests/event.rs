@@ -12,7 +12,7 @@ use crate::models::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct EventCreateRequest {
-    /// The idempotency key: repeating it repeats the same debit. Default: a fresh key.
+    /// The idempotency key: a repeat under the same key is the same debit, not a second one. Default: a fresh key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
     /// The subject that spent.

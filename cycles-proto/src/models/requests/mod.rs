@@ -3,7 +3,7 @@
 //! A builder has `build` only once all required fields are set. Limits are checked when the request is sent, before
 //! anything leaves the process.
 //!
-//! A request without an idempotency key gets a fresh one each time it is sent, so sending it twice is two
+//! A request without an idempotency key gets a fresh one each time it is sent, so sending it twice performs two
 //! operations. To repeat one whose outcome is unknown, take its key from the error
 //! ([`Error::idempotency_key`](crate::Error::idempotency_key)) and give it to an otherwise equal request.
 //!
@@ -74,8 +74,8 @@ const DAY_MS: u64 = 86_400_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unset;
 
-/// Builds a request about an action. The required fields, subject, action and amount, show in its type; `O` holds the
-/// optional ones.
+/// Builds a request about an action. Its type shows which of the required fields (subject, action and amount) are set;
+/// `O` holds the optional ones.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ActionRequestBuilder<O, S = Unset, A = Unset, C = Unset> {

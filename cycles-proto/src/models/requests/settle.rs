@@ -10,7 +10,7 @@ use crate::models::{Amount, CyclesMetrics, IdempotencyKey, JsonObject};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CommitRequest {
-    /// The idempotency key: repeating it repeats the same commit. Default: a fresh key.
+    /// The idempotency key: a repeat under the same key is the same commit, not a second one. Default: a fresh key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
     /// The cost of the action, in the unit of the estimate.
@@ -75,7 +75,7 @@ impl CommitRequest {
         deep.into_iter().flatten().chain(metrics).chain(metadata)
     }
 
-    /// The size of the metadata and the custom metrics in bytes, which have no fixed limit.
+    /// The size in bytes of the members without a fixed limit: the metadata and the custom metrics.
     pub(crate) fn bulk(&self) -> usize {
         let custom = self.metrics.as_ref().and_then(|metrics| metrics.custom.as_ref());
         [custom, self.metadata.as_ref()]
@@ -85,8 +85,8 @@ impl CommitRequest {
             .sum()
     }
 
-    /// Removes the metadata or the custom metrics, whichever is larger, because the record would be too large. Returns
-    /// what it removed.
+    /// Removes the metadata or the custom metrics, whichever is larger, because the record would otherwise be too
+    /// large. Returns what it removed.
     pub(crate) fn leave_out_bulk(&mut self, record: usize, limit: usize) -> Option<InvalidRequest> {
         let size = |object: &Option<JsonObject>| object.as_ref().map(JsonObject::size);
         let custom = self.metrics.as_mut().map(|metrics| &mut metrics.custom);
@@ -144,7 +144,7 @@ impl CommitRequestBuilder<Amount> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReleaseRequest {
-    /// The idempotency key: repeating it repeats the same release. Default: a fresh key.
+    /// The idempotency key: a repeat under the same key is the same release, not a second one. Default: a fresh key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
     /// The reason, at most 256 characters.
@@ -160,7 +160,7 @@ pub struct ReleaseRequestBuilder {
 }
 
 impl ReleaseRequest {
-    /// Creates a release with its reason.
+    /// Creates a release with this reason.
     pub fn new(reason: Option<String>) -> Self {
         Self {
             idempotency_key: None,
@@ -192,10 +192,10 @@ impl ReleaseRequestBuilder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReservationExtendRequest {
-    /// The idempotency key: repeating it repeats the same extension. Default: a fresh key.
+    /// The idempotency key: a repeat under the same key is the same extension, not a second one. Default: a fresh key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
-    /// By how much to extend the lease, 1 to 86,400,000 ms, counted from its present end and not from the time of the
+    /// By how much to extend the lease, 1 to 86,400,000 ms, counted from its current end and not from the time of the
     /// call.
     pub extend_by_ms: u64,
     /// Free-form data to keep with the extension.

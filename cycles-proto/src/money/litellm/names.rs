@@ -6,7 +6,7 @@ use crate::money::part::{CacheLifetime, Part};
 /// What the name of a member says, for example `cache_read_input_token_cost_above_272k_tokens_flex`.
 pub(super) struct Name {
     pub(super) part: Part,
-    /// How many of it the price is for.
+    /// The number of units that the price is for.
     pub(super) of: u128,
     pub(super) above: u64,
     pub(super) tier: String,
@@ -50,7 +50,7 @@ impl Name {
     }
 }
 
-/// A service tier has a word for a name; `1080p` is a size.
+/// The service tier with this name, if it is one: its name is a single word, while `1080p` is a size.
 fn tier_of(name: &str) -> Option<String> {
     let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
     match name {
@@ -60,7 +60,7 @@ fn tier_of(name: &str) -> Option<String> {
     }
 }
 
-/// The part that a member without size and tier is the price of, and of how many of it.
+/// The part that a member without size and tier is the price of, and the number of units that the price is for.
 fn part(member: &str) -> Option<(Part, u128)> {
     let part = match member {
         "input_cost_per_token" => Part::Input,

@@ -1,4 +1,4 @@
-//! What a request has used, by part.
+//! What a request used, by part.
 
 mod providers;
 
@@ -8,7 +8,7 @@ use super::model_prices::{STANDARD, service_tier};
 use super::part::{CacheLifetime, Part, Side};
 use crate::models::CyclesMetrics;
 
-/// What one request has used, by [`Part`].
+/// What one request used, by [`Part`].
 ///
 /// Missing is not zero: a usage that the provider does not report is [unknown](Self::unknown), and has no cost until
 /// [`or_counted`](Self::or_counted) says what was counted.
@@ -28,7 +28,7 @@ use crate::models::CyclesMetrics;
 /// }}));
 /// assert_eq!((usage.input_tokens(), usage.output_tokens()), (1_000, 200));
 ///
-/// // A server that reports nothing: what was counted holds.
+/// // If a server reports nothing, what was counted applies.
 /// let usage = Usage::from_openai(&json!({"choices": []})).or_counted(&Usage::tokens(1_000, 12));
 /// assert_eq!(usage.output_tokens(), 12);
 /// ```
@@ -39,10 +39,10 @@ pub struct Usage {
     knows_input: bool,
     knows_output: bool,
     service_tier: Option<String>,
-    /// Whether each part was reported by itself, so that a later report replaces part by part. Otherwise plain tokens
-    /// are what is left of a total.
+    /// Whether each part was reported on its own, so that a later report replaces single parts. If not, plain tokens
+    /// are what remains of a total.
     is_by_part: bool,
-    /// Whether something was used that these numbers cannot tell, whatever else is known.
+    /// Whether something was used that these numbers do not cover, whatever else is known.
     is_incomplete: bool,
     contradictions: Vec<String>,
 }
@@ -54,7 +54,7 @@ impl Default for Usage {
 }
 
 impl Usage {
-    /// Nothing was used, until [`with`](Self::with) says more.
+    /// Creates a usage of nothing, to which [`with`](Self::with) can add.
     pub fn new() -> Self {
         Self {
             counts: BTreeMap::new(),
@@ -67,7 +67,7 @@ impl Usage {
         }
     }
 
-    /// It is not known what was used.
+    /// Creates a usage of which nothing is known.
     pub fn unknown() -> Self {
         Self {
             knows_input: false,
@@ -76,12 +76,13 @@ impl Usage {
         }
     }
 
-    /// A prompt of `input` tokens and an answer of `output` tokens, each in total.
+    /// Creates a usage of `input` tokens for the prompt and `output` tokens for the answer, each in total.
     pub fn tokens(input: u64, output: u64) -> Self {
         Self::new().with(Part::Input, input).with(Part::Output, output)
     }
 
-    /// Adds this many of a part, beside what is counted already: see [`of_which`](Self::of_which) for a part of it.
+    /// Adds this many of a part to what is already counted. If they are already in a total, use
+    /// [`of_which`](Self::of_which).
     pub fn with(mut self, part: Part, count: u64) -> Self {
         match part.side() {
             Side::Input => self.knows_input = true,
@@ -93,9 +94,9 @@ impl Usage {
         self
     }
 
-    /// Says that this many of the tokens that are counted as plain input or output are of this part, as a cached or a
-    /// reasoning part is reported beside its total. If there are not as many, that is a
-    /// [contradiction](Self::contradictions), and both numbers count in full, so that neither is undercounted.
+    /// Says that this many of the tokens counted as plain input or output belong to this part: cached and reasoning
+    /// tokens, for example, are reported together with the total that includes them. If there are not that many, that
+    /// is a [contradiction](Self::contradictions), and both numbers count in full, so that neither is undercounted.
     pub fn of_which(mut self, part: Part, count: u64) -> Self {
         let whole = match part.side() {
             Side::Input => Part::Input,
@@ -117,14 +118,14 @@ impl Usage {
         self.with(part, count)
     }
 
-    /// Says which service tier the request was served in, if that is not in the provider's answer.
+    /// Sets the service tier that the request was served in, if the provider's answer does not name it.
     pub fn in_service_tier(mut self, name: &str) -> Self {
         self.service_tier = Some(service_tier(name));
         self
     }
 
-    /// The service tier in lower case, `standard` for the default one; `None` if nothing says which, which costs as the
-    /// standard one.
+    /// The service tier in lower case, `standard` for the default one; `None` if it is not known, which costs the same
+    /// as the standard one.
     pub fn service_tier(&self) -> Option<&str> {
         self.service_tier.as_deref()
     }
@@ -134,12 +135,12 @@ impl Usage {
         self.counts.get(part).copied().unwrap_or_default()
     }
 
-    /// All tokens of the prompt: plain, from the cache, written to it, and of media.
+    /// All tokens of the prompt: plain, read from the cache, written to it, and media.
     pub fn input_tokens(&self) -> u64 {
         self.sum(Side::Input)
     }
 
-    /// All tokens of the answer, with reasoning and media.
+    /// All tokens of the answer, including reasoning and media.
     pub fn output_tokens(&self) -> u64 {
         self.sum(Side::Output)
     }
@@ -149,24 +150,24 @@ impl Usage {
         self.knows(Side::Input) && self.knows(Side::Output)
     }
 
-    /// Whether nothing at all is counted, which is not the usage of any request.
+    /// Whether nothing at all is counted, which cannot be the usage of a request.
     pub fn is_zero(&self) -> bool {
         self.counts.values().all(|count| *count == 0)
     }
 
-    /// What does not fit together in the numbers that were reported, as sentences. Both numbers were counted.
+    /// The contradictions in the numbers that were reported, as sentences. Both numbers were counted.
     pub fn contradictions(&self) -> &[String] {
         &self.contradictions
     }
 
-    /// Says that an answer was seen: then an answer of no tokens is one whose size is not known.
+    /// Says that an answer was received: if no tokens are counted for it, its size is unknown and not 0.
     pub fn with_an_answer(mut self) -> Self {
         self.knows_output &= self.output_tokens() > 0;
         self
     }
 
-    /// Fills in what was counted while the answer came: the prompt's tokens where the provider reports none, and the
-    /// answer's tokens where it reports fewer, or none.
+    /// Fills in what you counted while the answer arrived: the prompt's tokens if the provider reports none, and the
+    /// answer's tokens if it reports fewer, or none.
     pub fn or_counted(mut self, counted: &Self) -> Self {
         if self.input_tokens() == 0 {
             self.take(Side::Input, counted);
@@ -187,8 +188,8 @@ impl Usage {
         self
     }
 
-    /// The usage after a later report about the same request, as streams send them. Each report holds the totals so
-    /// far: what the later one says about the prompt or the answer replaces what was said before, unless it is zero.
+    /// Updates the usage with a later report about the same request, as streams send them. Each report has the totals
+    /// so far: what the later one says about the prompt or the answer replaces the earlier numbers, unless it is zero.
     pub fn followed_by(mut self, later: &Self) -> Self {
         if later.is_by_part {
             self.replace_parts(later);
@@ -203,7 +204,8 @@ impl Usage {
                 .extend(counted.map(|(part, count)| (part.clone(), *count)));
         }
         self.is_incomplete |= later.is_incomplete;
-        // A stream's last event tells where the request was served; Anthropic's tells of one peculiarity of several.
+        // A stream's last event names the service tier. Anthropic's may name only one of several peculiarities, so a
+        // `standard` in it does not replace what is known.
         let is_plain = later.service_tier.as_deref() == Some(STANDARD) && later.is_by_part;
         if later.service_tier.is_some() && !(is_plain && self.service_tier.is_some()) {
             self.service_tier.clone_from(&later.service_tier);
@@ -219,11 +221,11 @@ impl Usage {
         let hour = Part::CacheWrite(CacheLifetime::OneHour);
         for (part, count) in later.counts.iter().filter(|(_, count)| **count > 0) {
             let mut known = 0;
-            // A total of the writes, if the report does not say for how long: those for an hour are known.
+            // If the report does not say how long writes are kept, this is their total; those for an hour are known.
             if *part == Part::CacheWrite(CacheLifetime::Default) && later.count(&hour) == 0 {
                 known = self.count(&hour);
             }
-            // Likewise the answer, if the report does not say how much of it is reasoning.
+            // Likewise for the answer, if the report does not say how much of it is reasoning.
             if *part == Part::Output && later.count(&Part::Reasoning) == 0 {
                 known = self.count(&Part::Reasoning);
             }
@@ -258,8 +260,8 @@ impl Usage {
         self.counts.iter().map(|(part, count)| (part, *count))
     }
 
-    /// Whether it does not say how many of a counted part there were. Where the tokens of the same side are known, they
-    /// stand for its images and seconds.
+    /// Whether the usage lacks the number of a counted part. If it has tokens of the same side, they cover its images
+    /// and seconds too.
     pub(super) fn leaves_open(&self, part: &Part) -> bool {
         let by_input = matches!(part, Part::InputImage | Part::InputSecond | Part::InputCharacter);
         let by_output = matches!(

@@ -1,4 +1,4 @@
-//! Reads the usage that providers report. Members that are null or missing are not known, unknown members are ignored,
+//! Reads the usage that providers report. Numbers that are null or missing count as unknown, other members are ignored,
 //! and nothing here fails: a usage that cannot be read is unknown.
 
 use serde::Serialize;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Usage;
 use crate::money::part::{CacheLifetime, Part, Side};
 
-/// The tools of OpenAI's responses that cost by the call, by the type of their items.
+/// OpenAI's tools that are charged per call, by the type of their items in a response.
 const CALLS: [(&str, &str); 4] = [
     ("web_search_call", "web_search"),
     ("file_search_call", "file_search"),
@@ -15,13 +15,13 @@ const CALLS: [(&str, &str); 4] = [
     ("image_generation_call", "image_generation"),
 ];
 
-/// Anthropic's tools that cost nothing but their tokens.
+/// Anthropic's tools that cost nothing beyond their tokens.
 const FREE: [&str; 2] = ["web_fetch", "tool_search"];
 
 impl Usage {
-    /// Reads OpenAI's `usage`, and that of the many servers that speak its protocols: of chat completions, responses,
-    /// embeddings, transcriptions and images. Takes the answer, a chunk or an event of a stream, a line of a batch's
-    /// results, or the `usage` object alone; the answer also has the service tier, and the calls of tools among its
+    /// Reads the `usage` of OpenAI, and of the many servers that speak its protocols. It covers chat completions,
+    /// responses, embeddings, transcriptions and images. Takes the answer, a chunk or an event of a stream, a line of a
+    /// batch's results, or the `usage` object alone. The answer also has the service tier, and the tool calls in its
     /// `output`.
     pub fn from_openai(answer: &impl Serialize) -> Self {
         let answer = json(answer);
@@ -39,7 +39,7 @@ impl Usage {
         }
         let input = prompt.or_else(|| usage.number(&["input_tokens"]));
         let reported = usage.number(&["completion_tokens", "output_tokens"]);
-        // Embeddings have no answer; some servers give the total only, and some report reasoning beside the answer.
+        // Embeddings have no answer; some servers report only the total, and some report reasoning separately.
         let rest = usage.number(&["total_tokens"]).zip(input);
         let rest = rest.map(|(total, input)| total.saturating_sub(input));
         let output = reported.max(rest);
@@ -80,7 +80,7 @@ impl Usage {
                 (Part::CachedInput, cached_text),
             ],
         );
-        // What was read from the cache was not written to it.
+        // Tokens that were read from the cache were not written to it as well.
         if from_cache.saturating_add(written) > input.unwrap_or(u64::MAX) && read.contradictions.is_empty() {
             read.contradict(format!(
                 "{from_cache} cached and {written} written tokens are more than the prompt's tokens"
@@ -101,7 +101,7 @@ impl Usage {
                 (Part::Reasoning, details.count("reasoning_tokens")),
             ],
         );
-        // Perplexity's stand beside the answer's tokens.
+        // Perplexity does not include them in the answer's tokens.
         if let Some(reasoning) = usage.number(&["reasoning_tokens"]) {
             read = read.with(Part::Reasoning, reasoning);
         }
@@ -115,7 +115,7 @@ impl Usage {
             let calls = response
                 .list("output")
                 .filter(|item| item.text("type") == Some(kind));
-            // A search may also open a page that it found, which costs nothing more.
+            // A search may also open a page that it found, which costs nothing extra.
             let calls = calls.filter(|item| {
                 let action = item.object("action").and_then(|action| action.text("type"));
                 action.is_none_or(|action| action == "search")
@@ -123,7 +123,7 @@ impl Usage {
             read.tool_calls(tool, u64::try_from(calls.count()).unwrap_or(u64::MAX));
         }
         read.server_tools(usage);
-        // Perplexity searches once for each request, if it does not say how often.
+        // Perplexity searches once per request, unless it reports a number.
         let searches = usage.number(&["num_search_queries"]);
         let searches = searches.or_else(|| usage.text("search_context_size").map(|_| 1));
         read.tool_calls("web_search", searches.unwrap_or_default());
@@ -131,10 +131,10 @@ impl Usage {
         read.told_tier(tier)
     }
 
-    /// Reads Anthropic's `usage`: of a message, of a `message_start` or `message_delta` of a stream, of a line of a
-    /// batch's results, or the object alone. See [`followed_by`](Self::followed_by) for streams. What compaction used is
-    /// included. If another model worked on the answer too (an advisor, a fallback), the usage is unknown, as these
-    /// prices do not hold for all of it.
+    /// Reads the `usage` that Anthropic reports. Takes a message, a `message_start` or `message_delta` of a stream, a
+    /// line of a batch's results, or the `usage` object alone. See [`followed_by`](Self::followed_by) for streams. What
+    /// compaction used is included. If another model worked on the answer too (an advisor, a fallback), the usage is
+    /// unknown, because one model's prices do not apply to all of it.
     pub fn from_anthropic(answer: &impl Serialize) -> Self {
         let answer = json(answer);
         let answer = Node(&answer);
@@ -145,7 +145,7 @@ impl Usage {
         let mut read = Self::anthropic_tokens(usage);
         for pass in usage.list("iterations") {
             match pass.text("type") {
-                // In the totals already.
+                // Already in the totals.
                 Some("message") | None => {}
                 Some("compaction") => {
                     for (part, count) in Self::anthropic_tokens(pass).counts {
@@ -161,7 +161,7 @@ impl Usage {
         read.doubt_zeros();
         read.server_tools(usage);
         read.is_by_part = true;
-        // What differs from the usual is priced apart, and a combination as such.
+        // Anything that differs from the standard has prices of its own, and so does a combination.
         let tier = [
             usage.text("service_tier"),
             usage.text("speed"),
@@ -198,7 +198,7 @@ impl Usage {
                 read.counts.insert(part, count);
             }
         }
-        // The other members of the prompt say nothing without this one.
+        // The prompt's other members mean nothing without this one.
         read.knows_input = read.counts.contains_key(&Part::Input);
         let thinking = usage.first(&["output_tokens_details"]).count("thinking_tokens");
         read.split(
@@ -209,9 +209,9 @@ impl Usage {
         read
     }
 
-    /// Reads Gemini's `usageMetadata`, of the developer API or Vertex AI: of an answer, of a chunk of a stream, or the
-    /// object alone. The answer also has the queries of grounding with Google's search, which count as calls of
-    /// `web_search`.
+    /// Reads the `usageMetadata` of Gemini, from the developer API or Vertex AI. Takes an answer, a chunk of a stream,
+    /// or the `usageMetadata` object alone. The answer also has the queries of grounding with Google Search, which
+    /// count as calls to `web_search`.
     pub fn from_gemini(answer: &impl Serialize) -> Self {
         let answer = json(answer);
         let answer = Node(&answer);
@@ -236,7 +236,7 @@ impl Usage {
         let cached = ["cacheTokensDetails"];
         let (cached_audio, cached_image) = (of(&cached, "AUDIO"), of(&cached, "IMAGE"));
         let from_cache = usage.count("cachedContentTokenCount");
-        // Cached video costs as cached text does.
+        // Cached video costs the same as cached text.
         let cached_text = from_cache
             .saturating_sub(cached_audio)
             .saturating_sub(cached_image);
@@ -287,8 +287,9 @@ impl Usage {
         read.told_tier(usage.text("serviceTier").or_else(|| usage.text("trafficType")))
     }
 
-    /// Reads the `usage` of Amazon Bedrock's Converse: of an answer, of the `metadata` of a stream, or the object
-    /// alone. `InvokeModel` answers as the model's provider does: read those with the other functions.
+    /// Reads the `usage` of Amazon Bedrock's Converse. Takes an answer, the `metadata` event of a stream, or the
+    /// `usage` object alone. `InvokeModel` answers in the format of the model's provider: read those with the other
+    /// functions.
     pub fn from_bedrock(answer: &impl Serialize) -> Self {
         let answer = json(answer);
         let answer = Node(&answer);
@@ -329,15 +330,15 @@ impl Usage {
         read.told_tier(tier.or_else(|| event.text("serviceTier")))
     }
 
-    /// Counts a side of which the parts are reported beside the total. The dearest parts come first, because they may
-    /// overlap: cached audio, if the provider reports the audio and the cached tokens only.
+    /// Counts a side whose parts are reported together with its total. The most expensive parts come first, because
+    /// parts may overlap: cached audio does, if the provider reports only the audio tokens and the cached tokens.
     fn split(&mut self, whole: Part, total: Option<u64>, parts: &[(Part, u64)]) {
         let Some(total) = total else { return };
         let mut left = total;
         for (part, count) in parts.iter().filter(|(_, count)| *count > 0) {
             let counted = left.min(*count);
             if *count > total {
-                // They cannot be part of it, so they stand beside it.
+                // They cannot be part of the total, so they count in addition to it.
                 self.contradict(format!(
                     "{count} {part} tokens are more than the {total} {whole} tokens that they are part of"
                 ));
@@ -355,7 +356,7 @@ impl Usage {
         self.counts.insert(whole, left);
     }
 
-    /// Tells of an answer that is smaller than the total says. The total counts.
+    /// Notes the contradiction if the answer is smaller than the total implies. The total counts.
     fn tell_of_rest(&mut self, reported: Option<u64>, rest: Option<u64>) {
         if let (Some(reported), Some(rest)) = (reported, rest)
             && rest > reported
@@ -366,7 +367,7 @@ impl Usage {
         }
     }
 
-    /// A request without a prompt has no answer, and one without both was not counted.
+    /// Treats zeros as unknown: a request without a prompt has no answer, and one without both was not counted.
     fn doubt_zeros(&mut self) {
         if self.input_tokens() == 0 {
             self.knows_input = false;
@@ -374,7 +375,7 @@ impl Usage {
         }
     }
 
-    /// The tools that the provider ran, in the shape of Anthropic.
+    /// Counts the tools that the provider ran, as reported in Anthropic's format.
     fn server_tools(&mut self, usage: Node<'_>) {
         if let Some(Value::Object(tools)) = usage.0.get("server_tool_use") {
             for (name, count) in tools {
@@ -392,7 +393,7 @@ impl Usage {
         }
     }
 
-    /// Takes the service tier that served the request. `auto` is only what was asked for.
+    /// Sets the service tier that served the request. `auto` is ignored, because it is only what was asked for.
     fn told_tier(self, tier: Option<&str>) -> Self {
         let tier = tier.unwrap_or_default().to_ascii_lowercase();
         let tier = tier.strip_prefix("service_tier_").unwrap_or(&tier);
@@ -404,12 +405,12 @@ impl Usage {
     }
 }
 
-/// What cannot be JSON reports no usage.
+/// Converts the answer to JSON. If that is not possible, it reports no usage.
 fn json(answer: &impl Serialize) -> Value {
     serde_json::to_value(answer).unwrap_or_default()
 }
 
-/// A JSON value of which nothing is certain.
+/// A JSON value about which nothing is assumed.
 #[derive(Clone, Copy, Debug)]
 struct Node<'a>(&'a Value);
 
@@ -430,7 +431,7 @@ impl<'a> Node<'a> {
         names.iter().find_map(|name| number(self.0.get(name)?))
     }
 
-    /// The member, or 0.
+    /// The member as a count, or 0.
     fn count(self, name: &str) -> u64 {
         self.number(&[name]).unwrap_or_default()
     }
@@ -445,7 +446,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A count. Fractions, which seconds may have, are rounded up.
+/// Parses a count. Fractions, which seconds may have, are rounded up.
 fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| {
         let float = value.as_f64().filter(|float| (0.0..9e15).contains(float))?;

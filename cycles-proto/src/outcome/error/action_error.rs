@@ -4,7 +4,7 @@ use core::fmt;
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-/// The error of a guarded action, as the action gave it.
+/// The error of a guarded action, as the action returned it.
 #[derive(Clone, Debug)]
 pub struct ActionError(Arc<dyn StdError + Send + Sync>);
 

@@ -76,12 +76,12 @@ impl CallContext {
         Some(format!("a redirect to {target}, which is not followed{advice}"))
     }
 
-    /// The full address that a `Location` stands for, without the query.
+    /// The full address that a `Location` refers to, without the query.
     fn resolved(&self, location: &Uri) -> Option<String> {
         let server = Uri::try_from(&*self.server).ok()?;
         let scheme = location.scheme_str().or(server.scheme_str())?;
         let authority = location.authority().or(server.authority())?;
-        // The host alone: an error must not show the credentials before an `@`.
+        // Keep only the host: an error must not show the credentials before an `@`.
         let host = authority.as_str().rsplit('@').next()?;
         Some(format!("{scheme}://{host}{}", location.path()))
     }

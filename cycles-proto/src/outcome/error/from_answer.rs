@@ -1,4 +1,4 @@
-//! Builds errors from answers, or from the lack of one.
+//! Builds errors from answers, or from the lack of an answer.
 
 use core::time::Duration;
 
@@ -21,7 +21,7 @@ impl Error {
         }))
     }
 
-    /// This error, for a call that the client repeats from its record.
+    /// Marks this as the error of a call that the client repeats from its record.
     pub(crate) fn recorded(mut self) -> Self {
         if let Some(call) = self.call_mut() {
             call.is_recorded = true;

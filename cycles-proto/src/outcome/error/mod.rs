@@ -25,15 +25,15 @@ use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsucce
 /// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound), [`Denied`](Self::Denied) | the ledger | no |
 /// | [`DryRun`](Self::DryRun), [`InvalidCommit`](Self::InvalidCommit) | this client | no |
 /// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost) | the action, the lease | known spending is charged |
-/// | [`Unrecorded`](Self::Unrecorded) | the error that came last | as that error says |
+/// | [`Unrecorded`](Self::Unrecorded) | the source of the last error | see that error |
 /// | [`StaleReplay`](Self::StaleReplay) | the ledger | no, not by this call |
 /// | [`Api`](Self::Api) | the server, or a proxy | see [`outcome_is_unknown`](Self::outcome_is_unknown) |
 /// | [`Defect`](Self::Defect) | this client | not known |
 /// | [`Deserialization`](Self::Deserialization) | the server, but its answer cannot be read | not known |
 /// | [`Transport`](Self::Transport) | the network | see [`outcome_is_unknown`](Self::outcome_is_unknown) |
 ///
-/// `Debug` shows the same sentence, because that is what a failed `main` or `unwrap` prints; `{:#?}` adds the request
-/// and the reply.
+/// `Debug` shows the same sentence as `Display`, because `Debug` is what a failed `main` or `unwrap` prints; `{:#?}`
+/// adds the request and the reply.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -44,7 +44,7 @@ pub enum Error {
     )]
     Defect,
 
-    /// The client is configured wrongly.
+    /// The client is not configured correctly.
     #[error("the Cycles client cannot be used: {0}. Nothing was sent")]
     Config(#[from] ConfigError),
 
@@ -58,7 +58,7 @@ pub enum Error {
     BudgetExceeded {
         /// The server's message; for a decision, its reason and its scope.
         message: String,
-        /// Which of these it is.
+        /// Which of these reasons applies.
         reason: DecisionReasonCode,
         /// The scopes that were checked, broadest first, if the server names them.
         affected_scopes: Vec<String>,
@@ -136,13 +136,13 @@ pub enum Error {
     #[error("the action failed: {0}")]
     Action(#[source] ActionError),
 
-    /// The lease was lost, and the action was stopped because of that. What it had [spent](crate::Session::spent) is
+    /// The lease was lost, and the action was stopped for that reason. What it had [spent](crate::Session::spent) is
     /// charged.
     #[error("the lease of {} was lost, and the action was stopped: its budget was no longer held", crate::text::shortened(.0.as_str()))]
     LeaseLost(ReservationId),
 
-    /// A cost is not settled and has no record, and the client has given up on it. The caller has to repeat it, under
-    /// the [key](Self::idempotency_key) of the last error, which is inside.
+    /// A cost is not settled and has no record, and the client has given up on it. The caller has to send it again,
+    /// under the [key](Self::idempotency_key) of the last error, which this variant contains.
     #[error("{}", sentences::unrecorded(.0))]
     Unrecorded(#[source] Box<Self>),
 
@@ -150,19 +150,19 @@ pub enum Error {
     #[error(transparent)]
     InvalidCommit(#[from] InvalidCommit),
 
-    /// The key of a reservation was used before, and the reservation that was made then has ended: nothing is held
+    /// The key of a reservation was used before, and the reservation that was made with it has ended: nothing is held
     /// now, and the action must not run.
     #[error("{}", sentences::stale(.call, .status))]
     #[non_exhaustive]
     StaleReplay {
-        /// The reservation's present status, if the ledger still knows it.
+        /// The reservation's current status, if the ledger still knows it.
         status: Option<ReservationStatus>,
         /// The call.
         call: Box<CallContext>,
     },
 }
 
-/// A call, with enough to find it in logs and to make it again.
+/// A call, with enough detail to find it in logs and to make it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallContext {
@@ -170,15 +170,15 @@ pub struct CallContext {
     pub server: Arc<str>,
     /// The operation.
     pub operation: OperationKind,
-    /// The reservation that it names.
+    /// The reservation that the call names.
     pub reservation_id: Option<ReservationId>,
-    /// The key that it was made under. Repeat it under the same key.
+    /// The key that the call was made under. Repeat the call under the same key.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// The trace it belongs to: 32 hex digits.
+    /// The trace that the call belongs to: 32 hex digits.
     pub trace_id: Option<String>,
-    /// The unit of its amount.
+    /// The unit of the call's amount.
     pub unit: Option<Unit>,
-    /// Whether it is for a cost in a record. The client repeats it from there, so the caller need not.
+    /// Whether the call is for a cost in a record. If so, the client repeats it from there, and the caller need not.
     pub is_recorded: bool,
 }
 
@@ -366,8 +366,8 @@ impl Error {
         Some(self.reply()?.info())
     }
 
-    /// Whether the server did not answer, failed, or does not know the key: until that changes, other calls will fail
-    /// too.
+    /// Whether the server did not answer, failed, or does not know the API key: until that changes, other calls will
+    /// fail too.
     pub(crate) fn is_out_of_reach(&self) -> bool {
         let is_shut = self.status().is_some_and(|status| status == 401 || status >= 500);
         matches!(self, Self::Transport(_)) || is_shut

@@ -85,8 +85,7 @@ impl fmt::Display for CallContext {
 }
 
 impl CallContext {
-    /// Writes what it means for the money and what to do next; `unknown` says why the outcome is not known, if it is
-    /// not.
+    /// Writes what the error means for the money and what to do next; `unknown` says why, if the outcome is not known.
     fn write_advice(&self, f: &mut fmt::Formatter<'_>, unknown: Option<&str>) -> fmt::Result {
         match (&self.idempotency_key, unknown) {
             (Some(key), Some(unknown)) => {
@@ -149,7 +148,7 @@ impl fmt::Display for Sentence<'_> {
         } else if !message.is_empty() {
             write!(f, ": {}", shown(message).trim_end_matches('.'))?;
         }
-        // Go, nginx and Apache all say it with this word.
+        // Go, nginx and Apache all use this word in that case.
         let wants_https = reply.code().is_none() && status == 400 && message.contains("HTTPS");
         if wants_https && call.server.starts_with("http://") {
             f.write_str(" (the base URL must begin with https://)")?;
