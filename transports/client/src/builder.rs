@@ -29,8 +29,8 @@ pub struct Options {
 pub type Adapter = (Arc<dyn Transport>, Arc<dyn Clock>);
 
 impl Options {
-    /// Makes a client that calls itself `name` in `User-Agent`. `adapter` makes the transport and the clock, unless the
-    /// options replace them. If the client cannot be set up, every call returns that error.
+    /// Makes a client that calls itself `name` in `User-Agent`. `adapter` makes the transport and the clock that the
+    /// options do not replace. If the client cannot be set up, every call returns that error.
     pub fn client(
         self,
         config: CyclesConfig,

@@ -95,7 +95,7 @@ impl Client {
         }
     }
 
-    /// Returns the client's parts if it can be used. Starts the clock if it is not running yet.
+    /// Returns the client's parts if the client can be used. Starts the clock if it is not running yet.
     pub(crate) fn ready(&self) -> Result<&Arc<Ready>, Error> {
         let ready = self.state.as_ref().map_err(Clone::clone)?;
         let shared = ready.engine.shared();

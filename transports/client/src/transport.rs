@@ -21,7 +21,7 @@ pub trait Transport: Send + Sync + 'static {
     }
 
     /// Whether dropping a guard on this thread may block until its cost is on disk, which takes milliseconds, or up to
-    /// five seconds if the disk hangs. Must be false where a task would hold up others. False by default.
+    /// five seconds if the disk hangs. Must be false where a blocked task would hold up others. False by default.
     fn may_wait_here(&self) -> bool {
         false
     }

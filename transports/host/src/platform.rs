@@ -152,7 +152,7 @@ pub(crate) fn changed(metadata: &fs::Metadata) -> Option<SystemTime> {
     metadata.modified().ok()
 }
 
-/// The user as whom this process acts.
+/// The user that this process acts as.
 #[cfg(unix)]
 pub(crate) fn user() -> u32 {
     rustix::process::geteuid().as_raw()

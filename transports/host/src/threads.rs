@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// A queue of jobs, threads that run them in order, and a value that the jobs share. Clones are the same pool.
+/// A queue of jobs, threads that run them in order, and a value that the jobs share. Clones share one pool.
 pub struct Threads<C, J>(Arc<Inner<C, J>>);
 
 struct Inner<C, J> {

@@ -195,7 +195,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
         self.lock().all.is_empty()
     }
 
-    /// Whether no task has ended here since a call was taken away.
+    /// Whether a call was taken away from here, and no task has ended here since.
     pub(crate) fn is_stalled(&self) -> bool {
         self.is_stalled.load(Ordering::Relaxed)
     }

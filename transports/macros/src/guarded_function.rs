@@ -177,7 +177,7 @@ pub(crate) struct Argument {
 /// How an argument is passed, as far as its type shows that.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passed {
-    /// By value, or by an alias of a reference.
+    /// By value, or as a type alias that may be a reference.
     Value,
     Shared,
     Unique,

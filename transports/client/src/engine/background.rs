@@ -130,7 +130,7 @@ impl<H> Running<H> {
         .await;
     }
 
-    /// Like [`serve`](Self::serve), on a thread that does nothing else; blocks it.
+    /// Like [`serve`](Self::serve), but blocks the thread, which does nothing else.
     pub fn serve_here(mut self) {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let cx = Context::from_waker(&waker);

@@ -152,8 +152,8 @@ impl Drop for Engine {
 }
 
 impl Shared {
-    /// Fails in a forked child. Must be called before any lock is taken: there, a thread that does not exist in the
-    /// child may hold a lock forever.
+    /// Fails in a forked child. Must be called before any lock is taken: in the child, a lock may be held forever by a
+    /// thread that does not exist there.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.process.check()
     }

@@ -68,7 +68,7 @@ impl JournalError {
         })
     }
 
-    /// The failure of a change before it began.
+    /// The failure to report for a change that could not begin.
     pub(super) fn of(&self, write: &JournalWrite) -> StoreFailure {
         StoreFailure::new(format!("{self}. {}", write.consequence()))
     }

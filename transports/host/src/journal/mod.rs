@@ -30,7 +30,7 @@ pub use self::simulated_hang::Hanging;
 use self::writers::Writers;
 use crate::process::Process;
 
-/// The journal of one server and one principal: their unsettled costs. Clones are the same journal.
+/// The journal of one server and one principal: their unsettled costs. Clones share one journal.
 ///
 /// Every method except [`open`](Self::open), [`is_enabled`](Self::is_enabled), [`push`](Self::push) and
 /// [`submit`](Self::submit) blocks on the disk; [`dir`](Self::dir) may block only the first time.
