@@ -32,7 +32,7 @@ impl ConnectError {
         }
     }
 
-    /// An error of this stage, or an error of an inner stage that is reported as this one.
+    /// Reports `error` as an error of this stage, except that a timeout stays a timeout.
     pub(crate) fn at(stage: FailureKind, error: Error) -> Self {
         if matches!(error, Error::Timeout(_)) {
             return Self::timed_out();

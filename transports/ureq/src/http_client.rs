@@ -155,7 +155,7 @@ impl HttpClient {
 struct Time {
     whole: Duration,
     connect: Duration,
-    /// The longest time for which a connection may have been idle to be used.
+    /// How long a connection may have been idle and still be used.
     idle: Duration,
 }
 

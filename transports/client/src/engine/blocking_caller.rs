@@ -1,5 +1,5 @@
-//! Blocking callers. Each makes the calls that it waits for on its own thread: no other thread is woken for these calls,
-//! and they take no place.
+//! Blocking callers. Each makes the calls that it waits for on its own thread: no other thread is woken for them, and
+//! they take no place.
 
 use core::future::Future;
 use core::pin::pin;
