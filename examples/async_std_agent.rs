@@ -1,5 +1,5 @@
-//! An agent on async-std that calls all its tools at once: each is one guarded call on the same budget, and tools that
-//! the budget cannot pay for do not run.
+//! An agent on async-std that calls all its tools at once. Each tool is one guarded call on the same budget, and tools
+//! that the budget cannot pay for do not run.
 //!
 //! `cargo run -p cycles-examples --features async-std --bin async_std_agent` needs no setup: it starts its own server.
 //! async-std is discontinued; `smol_agent` uses the same crate on smol, which is maintained.
@@ -13,7 +13,7 @@ use cycles_async_std::{CyclesClient, Error, WithCyclesConfig, with_cycles};
 use cycles_examples::{Failure, journal};
 use cycles_sandbox::{Budget, DEFAULT_TENANT_SCOPE, Sandbox, Unit};
 
-/// The tools, with the tokens that each uses.
+/// The tools, and the tokens that each one uses.
 const TOOLS: [(&str, i64); 4] = [
     ("search", 420),
     ("weather", 180),
@@ -21,7 +21,7 @@ const TOOLS: [(&str, i64); 4] = [
     ("translate", 510),
 ];
 
-/// The most that a tool uses.
+/// The most tokens that a tool uses.
 const ESTIMATE: i64 = 600;
 
 fn main() -> Result<(), Failure> {
@@ -56,7 +56,7 @@ async fn agent(client: CyclesClient) -> Result<(), Failure> {
 async fn ask(client: &CyclesClient, tool: &'static str, tokens: i64) -> Result<String, Error> {
     let config = WithCyclesConfig::new(Amount::tokens(ESTIMATE)).action("tool.call", tool);
     with_cycles(client, config, |_ctx| async move {
-        // Stands in for the tool.
+        // Stands in for the tool's work.
         task::sleep(Duration::from_millis(200)).await;
         Ok((format!("{tool} took {tokens} tokens"), Amount::tokens(tokens)))
     })

@@ -2,7 +2,7 @@
 //! leaves nothing unsettled.
 //!
 //! `cargo run --bin blocking_script` needs no setup: it starts its own server, with a budget that is too small for all
-//! documents. Set `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours.
+//! documents. Set `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` to use your own.
 #![allow(clippy::print_stdout)]
 
 use std::io::{IsTerminal as _, Write as _};
@@ -45,7 +45,7 @@ fn run() -> Result<(), Failure> {
         println!("Stopped before document {}: {message}", done + 1);
     }
 
-    // Settles the remaining costs; any that fail are left for the next run.
+    // Settles the remaining costs; any that cannot be settled are left for the next run.
     let left = client.flush(flush_timeout)?;
     println!(
         "{done} of {DOCUMENTS} documents, {tokens} tokens, {} costs left for the next run",

@@ -1,5 +1,5 @@
 //! The walkthrough of the Python client, without its decorator, in blocking Rust: fixed and dynamic estimates,
-//! balances, a dry run, metrics, denials, and the programmatic client.
+//! balances, a dry run, metrics, denials, and calls made by hand.
 //!
 //! `cargo run --bin blocking_walkthrough` starts its own server.
 #![allow(clippy::print_stdout)]

@@ -5,7 +5,7 @@
 //! `cycles_client::Transport` and its `Clock`, which gives a complete client.
 //!
 //! `cargo run --bin bring_your_own_runtime` needs no setup: it starts its own server. Set `CYCLES_BASE_URL` (plain
-//! http), `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours.
+//! http), `CYCLES_API_KEY` and `CYCLES_TENANT` to use your own.
 #![allow(clippy::print_stdout)]
 
 use std::io::{self, Read as _, Write as _};
@@ -87,15 +87,15 @@ fn run() -> Result<(), cycles_examples::Failure> {
 struct Driver {
     clock: Clock,
     journal: Journal,
-    /// While it is held, other processes leave the records in the journal to this one.
+    /// While the claim is held, other processes leave the records in the journal to this one.
     claim: Option<Claim>,
     server: String,
 }
 
 impl Driver {
-    /// Executes all steps that are due, one after another, and returns how long to wait for the next one. Because of
-    /// that, a beat that hangs delays a cost here: a driver with several threads makes its calls concurrently, and
-    /// reports each one when it ends.
+    /// Executes all steps that are due, one after another, and returns how long to wait for the next one. Therefore a
+    /// hanging beat delays a cost here; a driver with several threads makes its calls concurrently, and reports each
+    /// one when it ends.
     fn drive(&mut self, session: &mut Session) -> Duration {
         loop {
             match session.poll(self.clock.now()) {
@@ -122,7 +122,7 @@ impl Driver {
                 }
                 Step::Unclaim(_) => self.claim = None,
                 Step::Notify(_, event) => tell(&event),
-                // Every call has ended before the next step, so there is none to withdraw.
+                // Every call has ended before the next step, so there is nothing to withdraw.
                 Step::Withdraw(_) => {}
                 Step::Wait(None) => return Duration::MAX,
                 Step::Wait(Some(until)) => return until.saturating_sub(self.clock.now().mono),
@@ -209,7 +209,7 @@ fn think() -> CommitRequest {
     CommitRequest::builder().actual(Amount::tokens(1_300)).build()
 }
 
-/// `host:port` of a server with plain http.
+/// Returns `host:port` of a server that speaks plain http.
 fn server(config: &CyclesConfig) -> Result<String, cycles_examples::Failure> {
     let plain = config.base_url.strip_prefix("http://");
     let authority = plain.ok_or("this example supports plain http only")?;

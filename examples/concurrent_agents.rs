@@ -2,7 +2,7 @@
 //! the ledger is exact.
 //!
 //! `cargo run --bin concurrent_agents` needs no setup: it starts its own server. Set `CYCLES_BASE_URL`,
-//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours; nothing else should spend from its budget meanwhile.
+//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use your own; nothing else should spend from its budget meanwhile.
 #![allow(clippy::print_stdout)]
 
 use std::io::{IsTerminal as _, Write as _};
@@ -57,7 +57,7 @@ async fn run() -> Result<(), Failure> {
     }
     println!("{calls} calls; {stopped} of {AGENTS} agents were stopped by the budget");
 
-    // Answers were lost: those commits are repeated under the same keys, so that each counts once.
+    // Some answers were lost: those commits are repeated under the same keys, so that each counts once.
     let timeout = client.config().retry_flush_timeout;
     let left = client.flush(timeout).await?;
     let after = own_balance(&client, Unit::Tokens).await?;
@@ -107,7 +107,7 @@ async fn work(client: CyclesClient, agent: usize, costs: mpsc::UnboundedSender<i
     Ok(Ended::WorkIsDone)
 }
 
-/// Stands in for a model: takes a moment and some tokens, and returns how many.
+/// Stands in for a model: takes a moment, uses some tokens, and returns how many.
 async fn call_model(agent: usize, call: usize) -> Result<(i64, Amount), cycles_tokio::BoxError> {
     let cost = i64::try_from(200 + (agent * 131 + call * 61) % 400)?;
     tokio::time::sleep(Duration::from_millis(20 + (agent * 7 % 30) as u64)).await;

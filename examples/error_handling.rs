@@ -1,7 +1,7 @@
 //! Errors, grouped by how a program reacts: stop, ask for less, wait, repeat, or do nothing.
 //!
 //! `cargo run --bin error_handling` needs no setup: it starts its own server and injects faults. Set `CYCLES_BASE_URL`,
-//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours, where less goes wrong.
+//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use your own server, where less goes wrong.
 #![allow(clippy::print_stdout)]
 
 use std::net::TcpListener;
@@ -61,7 +61,7 @@ async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The answer, or advice about the error. The order of the arms is: money, our own mistakes, temporary problems.
+/// Returns the answer, or advice about the error. The arms are ordered: money, our own mistakes, temporary problems.
 async fn ask(client: &CyclesClient, estimate: Amount) -> String {
     let config = WithCyclesConfig::new(estimate).action("llm.completion", "gpt-4o");
     let asked = with_cycles(client, config, |_ctx| async {
@@ -88,7 +88,7 @@ enum ModelError {
     Overloaded,
 }
 
-/// The action's own error is returned unchanged, and the budget is given back.
+/// Shows that the action's own error is returned unchanged, and the budget is given back.
 async fn own_error(client: &CyclesClient) -> Result<(), Failure> {
     let config = WithCyclesConfig::new(Amount::tokens(500));
     let action = |_ctx| async { Err::<(String, Amount), _>(ModelError::Overloaded) };
@@ -101,7 +101,7 @@ async fn own_error(client: &CyclesClient) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The answer is not lost if its cost cannot be charged.
+/// Shows that the answer is not lost if its cost cannot be charged.
 async fn cost_in_another_unit(client: &CyclesClient) -> Result<(), Failure> {
     let config = WithCyclesConfig::new(Amount::tokens(500));
     let action = |_ctx| async { Ok::<_, BoxError>(("an answer", Amount::usd_microcents(120))) };
@@ -115,7 +115,7 @@ async fn cost_in_another_unit(client: &CyclesClient) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The cost is on disk before it is sent, so it is settled later.
+/// Shows that the cost is on disk before it is sent, so that it is settled later.
 async fn server_goes_away(client: &CyclesClient, sandbox: Option<&Sandbox>) -> Result<(), Failure> {
     if let Some(sandbox) = sandbox {
         sandbox.inject("commit:reset-request@1".parse()?);
@@ -143,8 +143,8 @@ async fn server_goes_away(client: &CyclesClient, sandbox: Option<&Sandbox>) -> R
     Ok(())
 }
 
-/// A call without a guard is repeated once if its outcome is unknown. If it is still unknown then, the caller decides:
-/// the error has the key under which the call counts only once, however often it is sent.
+/// Repeats a call without a guard once if its outcome is unknown. If the outcome is still unknown then, the caller
+/// decides: the error contains the key under which the call counts only once, however often it is sent.
 async fn open_outcome(client: &CyclesClient, sandbox: Option<&Sandbox>) -> Result<(), Failure> {
     if let Some(sandbox) = sandbox {
         sandbox.inject("event:reset-response@1,2".parse()?);
@@ -168,7 +168,7 @@ async fn open_outcome(client: &CyclesClient, sandbox: Option<&Sandbox>) -> Resul
     Ok(())
 }
 
-/// A client that the server will refuse, or that has no server. It needs no journal: it never has a cost.
+/// A client that the server will refuse, or that has no server. It needs no journal, because it never has a cost.
 fn elsewhere(key: &str, base_url: String) -> Result<CyclesClient, Failure> {
     let client = CyclesClient::builder(key, base_url)
         .tenant("acme-corp")

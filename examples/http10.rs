@@ -1,5 +1,5 @@
-//! HTTP/1.0 by hand, for the examples that move the bytes themselves. Servers answer this version without chunks, and
-//! close the connection at the end.
+//! HTTP/1.0 by hand, for the examples that move the bytes themselves. Servers answer HTTP/1.0 without chunks, and close
+//! the connection at the end.
 
 use bytes::Bytes;
 use cycles_proto::Call;
@@ -23,7 +23,8 @@ pub fn request(call: &Call) -> Vec<u8> {
     message
 }
 
-/// Parses everything that arrived before the server closed the connection; `None` if it is incomplete.
+/// Parses everything that arrived before the server closed the connection. Returns `None` if the response is
+/// incomplete.
 pub fn response(answer: &[u8]) -> Option<Response<Bytes>> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let (head, body) = (std::str::from_utf8(&answer[..end]).ok()?, &answer[end + 4..]);

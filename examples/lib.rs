@@ -85,7 +85,7 @@ pub fn journal(example: &str) -> PathBuf {
 /// Asks for the balance of the tenant's own budget in this unit.
 ///
 /// # Errors
-/// If it cannot be asked for, or the tenant has no such budget.
+/// If the balance cannot be fetched, or the tenant has no such budget.
 pub async fn own_balance(client: &CyclesClient, unit: Unit) -> Result<Balance, Failure> {
     let tenant = client.config().tenant.clone();
     let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
@@ -99,7 +99,7 @@ pub async fn own_balance(client: &CyclesClient, unit: Unit) -> Result<Balance, F
     own.ok_or_else(|| format!("the tenant has no budget of {unit}").into())
 }
 
-/// Returns the exit code of the process, after printing the error, if any, to standard error.
+/// Returns the exit code of the process, after printing the error, if there is one, to standard error.
 pub fn end(example: &str, ended: Result<(), Failure>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! The protocol in one minute: reserve, work, commit less than reserved; then a dry run and a denial.
 //!
 //! `cargo run --bin quickstart` needs no setup: it starts its own server. Set `CYCLES_BASE_URL`, `CYCLES_API_KEY` and
-//! `CYCLES_TENANT` to use yours.
+//! `CYCLES_TENANT` to use your own.
 #![allow(clippy::print_stdout)]
 
 use std::process::ExitCode;
@@ -154,7 +154,7 @@ async fn think(estimate: i64) -> Answer {
     }
 }
 
-/// The budgets of the subject's scopes, from all pages.
+/// Fetches the budgets of the subject's scopes, from all pages.
 async fn balances(client: &CyclesClient, subject: &Subject) -> Result<Vec<Balance>, Failure> {
     let tenant = subject
         .tenant
@@ -197,7 +197,7 @@ fn scope_path(subject: &Subject) -> String {
     segments.collect::<Vec<_>>().join("/").to_lowercase()
 }
 
-/// Tokens if any are left, else any unit that is.
+/// Returns tokens if any are left, or else any unit of which something is left.
 fn spendable_unit(balances: &[Balance]) -> Option<Unit> {
     let units = || {
         balances

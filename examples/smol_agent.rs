@@ -1,4 +1,4 @@
-//! An agent on smol that streams its answer until the reader has had enough: the words so far are charged, and the rest
+//! An agent on smol that streams its answer until the reader has had enough. The words so far are charged, and the rest
 //! of the estimate is given back.
 //!
 //! `cargo run -p cycles-examples --features smol --bin smol_agent` needs no setup: it starts its own server.
@@ -29,7 +29,7 @@ fn main() -> Result<(), Failure> {
         .tenant(sandbox.tenant())
         .journal_dir(journal("smol_agent"))
         .build();
-    // One thread, and tasks that cannot leave it; the client keeps the leases alive on its own thread.
+    // One thread, with tasks that cannot leave it; the client keeps the leases alive on its own thread.
     let executor = Rc::new(LocalExecutor::new());
     let agent = executor.spawn(agent(client, Rc::clone(&executor)));
     smol::block_on(executor.run(agent))
@@ -39,7 +39,7 @@ async fn agent(client: CyclesClient, executor: Rc<LocalExecutor<'_>>) -> Result<
     for patience in [WORDS.len() + 1, 4] {
         let (speaker, listener) = bounded(1);
         let speaking = executor.spawn(speak(client.clone(), speaker));
-        // The first to end wins; the other is dropped. Dropping the speaker drops its guard.
+        // The first to end wins; the other one is dropped. Dropping the speaker drops its guard.
         let end = speaking.or(listen(listener, patience)).await?;
         println!(" ({end})");
     }

@@ -1,7 +1,7 @@
 //! Counts tokens while a stream runs: consumed tokens are charged even if the reader goes away.
 //!
 //! `cargo run --bin streaming` needs no setup: it starts its own server. Set `CYCLES_BASE_URL`, `CYCLES_API_KEY` and
-//! `CYCLES_TENANT` to use yours.
+//! `CYCLES_TENANT` to use your own.
 #![allow(clippy::print_stdout)]
 
 use std::io::Write as _;
@@ -49,7 +49,7 @@ async fn run() -> Result<(), Failure> {
     let read = read + answer.consumed().amount;
     drop(answer); // the drop alone charges the cost so far
 
-    // Costs are settled in the background: wait for that before the program ends.
+    // Costs are settled in the background: wait until they are before the program ends.
     let timeout = client.config().retry_flush_timeout;
     let left = client.flush(timeout).await?;
     if !left.is_complete() {
@@ -77,7 +77,7 @@ async fn ask(
     Ok(guard.meter(model(), cost).stop_at_tokens(most))
 }
 
-/// Stands in for a model that streams. It stops when the reader is gone.
+/// Stands in for a model that streams its answer. It stops when the reader is gone.
 fn model() -> impl Stream<Item = String> {
     let (words, mut stream) = mpsc::channel(1);
     tokio::spawn(async move {

@@ -15,12 +15,12 @@ pub(crate) struct Exchange {
     stream: TcpStream,
     unsent: Bytes,
     answer: Vec<u8>,
-    /// The most bytes that the answer may have.
+    /// The maximum number of bytes in the answer.
     limit: usize,
 }
 
 impl Exchange {
-    /// Connects and begins the call. `None` if it has ended already.
+    /// Connects and begins the call. Returns `None` if the call has already ended.
     pub(crate) fn begin((call, mut done): (Call, Done)) -> Option<Self> {
         println!("  {} {}", call.request.method(), call.request.uri().path());
         let stream = match connect(&call) {
@@ -40,8 +40,8 @@ impl Exchange {
         })
     }
 
-    /// Continues the call as far as possible without waiting. `None` if it has ended, or its result is no longer
-    /// wanted; then its connection is closed.
+    /// Continues the call as far as possible without waiting. Returns `None` if the call has ended, or if its result is
+    /// no longer wanted; then its connection is closed.
     pub(crate) fn resume(mut self) -> Option<Self> {
         if self.done.is_withdrawn() {
             return None;
@@ -75,7 +75,8 @@ impl Exchange {
     }
 }
 
-/// The only part that blocks the loop: the standard library has no other way to resolve names and connect.
+/// Connects. This is the only part that blocks the loop: the standard library has no other way to resolve names and
+/// connect.
 fn connect(call: &Call) -> io::Result<TcpStream> {
     let uri = call.request.uri();
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);

@@ -1,8 +1,8 @@
-//! A client in a single-threaded program such as a game: the program's own loop makes the calls and keeps the time, a
+//! A client in a single-threaded program such as a game. The program's own loop makes the calls and keeps the time, a
 //! little in each turn, and the client never starts a thread. At the end the program counts its threads.
 //!
 //! `cargo run --bin no_threads` needs no setup: it starts its own server. Set `CYCLES_BASE_URL` (plain http),
-//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours.
+//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use your own.
 #![allow(clippy::print_stdout)]
 
 mod exchange;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), cycles_examples::Failure> {
     // Kept until the end: dropping it stops the server, which has a thread. There is no journal, because threads write
-    // it, so a cost that is not settled when the process ends is lost here. There is no observer for the same reason.
+    // it; so a cost that is not settled when the process ends is lost here. There is no observer for the same reason.
     let scene = Scene::without_journal()?;
     let before = threads();
     let (client, mut turns) = Loop::new(scene.config.clone());
@@ -81,7 +81,7 @@ struct Loop {
     tickers: mpsc::Receiver<Ticker>,
     /// Present while there is a client, or work that it left behind.
     ticker: Option<Ticker>,
-    /// When to call the ticker, unless it sets the flag earlier.
+    /// When to call the ticker, unless the flag is set earlier.
     due: Option<Duration>,
     is_sooner: Arc<Flag>,
     exchanges: Vec<Exchange>,

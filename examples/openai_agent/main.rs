@@ -1,5 +1,5 @@
 //! async-openai, a client for language models, on a budget in US dollars: an answer in one piece, an answer as a
-//! stream, a reader who leaves in the middle of a stream, and servers that report no usage, or zeros.
+//! stream, a reader who leaves in the middle of a stream, and servers that report no usage, or a usage of zeros.
 //!
 //! `cargo run -p cycles-examples --features openai --bin openai_agent` needs no setup: it starts a Cycles server and a
 //! stub of OpenAI's API. Set `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` to use your Cycles server, and
@@ -26,12 +26,12 @@ type OpenAi = async_openai::Client<OpenAIConfig>;
 
 const MODEL: &str = "gpt-4o-mini";
 
-/// The stub's models that report no usage, and a usage of zeros, as some servers do.
+/// The stub's models that report no usage and a usage of zeros, as some servers do.
 const CARELESS: [&str; 2] = ["reports-nothing", "reports-zeros"];
 
 const QUESTION: &str = "What is a budget for?";
 
-/// An example: prices change, so use your own.
+/// Example prices: prices change, so use your own.
 const PRICES: &str = r#"
 version = "2026-11-22"
 
@@ -106,7 +106,8 @@ struct Agent {
 }
 
 impl Agent {
-    /// An answer in one piece. The reservation is for the longest possible answer, the charge for the actual one.
+    /// Asks for an answer in one piece. The reservation is for the longest possible answer, the charge for the actual
+    /// one.
     async fn answer(&self, model: &str) -> Result<(String, Usd), Failure> {
         // Looked up before the call: the answer may name a dated version of the model, which may have no price of its
         // own.
@@ -119,7 +120,7 @@ impl Agent {
             let response = self.model.chat().create(request(model, most)?).await?;
             // From here on the answer is paid for, whatever fails.
             ctx.spent(&ctx.estimate)?;
-            // An answer of no tokens is one that the server did not count.
+            // An answer with no tokens is one that the server did not count.
             let usage = Usage::from_openai(&response).with_an_answer();
             ctx.set_metrics(usage.metrics());
             // If the usage is not known, charge the estimate.
@@ -133,8 +134,8 @@ impl Agent {
         Ok(answer.await?)
     }
 
-    /// The same as a stream, of which at most `take` pieces are read. Until the model reports the usage, each piece
-    /// counts as a token: a reader who leaves early is charged for the pieces so far, and for the prompt.
+    /// Asks for the answer as a stream, of which at most `take` pieces are read. Until the model reports the usage,
+    /// each piece counts as a token: a reader who leaves early is charged for the pieces so far, and for the prompt.
     async fn stream(&self, model: &str, take: usize) -> Result<Usd, Failure> {
         let prices = self.prices.model(model)?;
         let estimate = prices.estimate(&bounds())?;
@@ -193,19 +194,19 @@ fn count(
         counted = counted.clone().with(Part::Output, more);
         told = told.clone().followed_by(&Usage::from_openai(piece));
         let so_far = told.clone().or_counted(&counted);
-        // If something in it has no price, charge the estimate.
+        // If any part of the usage has no price, charge the estimate.
         let reading = Reading::total(prices.cost(&so_far).unwrap_or_else(|_| estimate.clone()));
         let tokens = i64::try_from(so_far.output_tokens()).ok()?;
         Some(reading.with_tokens(tokens).with_metrics(so_far.metrics()))
     }
 }
 
-/// A prompt and an answer of at most 200 tokens, in the standard service tier, without tools.
+/// The bounds: a prompt and an answer of at most 200 tokens, in the standard service tier, without tools.
 fn bounds() -> Bounds {
     Bounds::tokens(prompt_tokens(), 200).nothing_else()
 }
 
-/// An upper bound without a tokenizer: every token is at least one byte long; the rest is for the message's framing.
+/// An upper bound without a tokenizer: every token is at least one byte long. The rest is for the message's framing.
 fn prompt_tokens() -> u64 {
     QUESTION.len() as u64 + 16
 }
@@ -228,7 +229,7 @@ fn show(piece: &CreateChatCompletionStreamResponse) {
     let _ = std::io::stdout().flush();
 }
 
-/// Your model, or the stub that this run starts, and whether it is the stub.
+/// Your model, or the stub that this run starts; and whether it is the stub.
 fn openai() -> Result<(OpenAi, bool), Failure> {
     if std::env::var_os("OPENAI_API_KEY").is_some() {
         return Ok((OpenAi::new(), false));

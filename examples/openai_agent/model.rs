@@ -1,5 +1,5 @@
-//! A stub of OpenAI's chat completions, for as long as this program runs. It always gives the same answer, in one piece
-//! or word by word, with the usage at the end.
+//! A stub of OpenAI's chat completions, which runs as long as this program. It always gives the same answer, in one
+//! piece or word by word, with the usage at the end.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -61,7 +61,8 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(b"data: [DONE]\n\n")
 }
 
-/// The usage, counting each word as a token. Two of the models report nothing, and zeros.
+/// The usage, in which each word counts as a token. One of the careless models reports nothing, the other reports
+/// zeros.
 fn usage(request: &Value) -> Value {
     let words = |text: &str| text.split(' ').count();
     let prompt = request["messages"][0]["content"].as_str().map_or(0, words) + CACHED;

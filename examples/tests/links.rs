@@ -1,15 +1,15 @@
-//! ARCHITECTURE.md and the READMEs point to files that exist.
+//! Checks that ARCHITECTURE.md and the READMEs point to files that exist.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folder of the whole repository.
+/// Returns the root folder of the repository.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Every Markdown file, but for what was built or belongs to a tool.
+/// Collects every Markdown file, except those that were built or that belong to a tool.
 fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -24,7 +24,7 @@ fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What the links of a page point to within the repository.
+/// Returns the targets of a page's links that are within the repository.
 fn links(page: &str) -> Vec<&str> {
     let ends = page.split("](").skip(1);
     let targets = ends.filter_map(|rest| rest.split(')').next());

@@ -1,5 +1,5 @@
-//! The work that every floor does besides moving bytes: it encodes the same structs as the client above it, sends the
-//! same headers, and decodes the answers into the same structs. It does not recover from failures.
+//! The work that every floor does besides moving bytes. It encodes the same structs as the client that it is compared
+//! with, sends the same headers, and decodes the answers into the same structs. It does not recover from failures.
 
 use bytes::Bytes;
 use cycles_tokio::models::{CommitResponse, ReservationCreateResponse, ReservationId};

@@ -1,4 +1,4 @@
-//! The floor on tokio: a pooled hyper client by hand, with one timeout per attempt.
+//! The floor on tokio: a pooled hyper client used by hand, with one timeout per attempt.
 
 use std::time::Duration;
 

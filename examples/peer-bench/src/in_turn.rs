@@ -1,4 +1,4 @@
-//! Reservations one after another, on one thread.
+//! Measures reservations made one after another, on one thread.
 
 use crate::Settings;
 use crate::sample::{Began, Sample, report};
@@ -10,7 +10,7 @@ pub struct Contender<'a> {
     pub reservation: &'a dyn Fn(),
 }
 
-/// Runs the contender called `only` repeatedly. Returns whether there is one.
+/// Runs the contender called `only` repeatedly. Returns whether there is such a contender.
 pub fn repeat(only: &str, contenders: &[Contender<'_>], settings: &Settings) -> bool {
     let Some(contender) = contenders.iter().find(|contender| contender.only == only) else {
         return false;

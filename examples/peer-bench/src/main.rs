@@ -8,9 +8,9 @@
 //! $ cargo run --release --no-default-features --features smol -- --rows async-io
 //! ```
 //!
-//! The server is a stub in a separate process that answers at once. Every floor encodes and decodes the same structs as
-//! the clients. The output is the median over the blocks of the ratio to the floor's block of the same round, with the
-//! smallest and the largest ratio. `--only` runs one contender and prints nothing, for a profiler.
+//! The server is a stub in a separate process, which answers at once. Every floor encodes and decodes the same structs
+//! as the clients. Each block is compared with the floor's block of the same round; the output is the median of these
+//! ratios, with the smallest and the largest one. `--only` runs one contender and prints nothing, for a profiler.
 
 mod by_hand;
 mod floor;
@@ -77,7 +77,7 @@ fn main() {
     }
 }
 
-/// The server's process; it is killed when this is dropped, also by a panic.
+/// The server's process, which is killed when this is dropped, even by a panic.
 struct Stub(Child);
 
 impl Drop for Stub {

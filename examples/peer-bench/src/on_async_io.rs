@@ -1,4 +1,4 @@
-//! A guard and plain calls on async-std or smol; and a bare hyper connection over async-io that encodes and decodes the
+//! A guard and plain calls on async-std or smol, and a bare hyper connection over async-io that encodes and decodes the
 //! same structs, without any timeout.
 
 use std::future::poll_fn;

@@ -15,7 +15,7 @@ pub trait Contender {
     fn reservation(&self) -> impl Future<Output = ()>;
 }
 
-/// Runs one contender repeatedly, for a profiler. Returns whether there is one called `name`.
+/// Runs one contender repeatedly, for a profiler. Returns whether there is a contender called `name`.
 pub async fn repeat(name: &str, url: &str, settings: &Settings) -> bool {
     match name {
         "floor" => again(&Floor::new(url), settings).await,

@@ -1,5 +1,5 @@
-//! A guard on ureq, and a bare ureq agent that encodes and decodes the same structs, without any timeout (with a
-//! timeout ureq starts a thread for every call).
+//! A guard on ureq, and a bare ureq agent that encodes and decodes the same structs, without any timeout: with a
+//! timeout, ureq starts a thread for every call.
 
 use bytes::Bytes;
 use cycles_ureq::{CyclesClient, HttpOptions};

@@ -7,10 +7,10 @@ use cycles_tokio::CyclesClient;
 use crate::on_tokio::Contender;
 use crate::requests::{commit, reserve};
 
-/// Guards, whose leases are kept alive.
+/// Guards, which keep their leases alive.
 pub struct Ours(CyclesClient);
 
-/// Plain calls, which like the floor do not recover from failures.
+/// Plain calls, which do not recover from failures, just like the floor.
 pub struct Plain(pub Ours);
 
 impl Ours {

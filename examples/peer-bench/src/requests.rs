@@ -1,4 +1,4 @@
-//! What every contender of ours sends.
+//! The requests that every contender of ours sends.
 
 use cycles_tokio::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 

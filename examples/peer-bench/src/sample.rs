@@ -1,4 +1,4 @@
-//! The time that a block of reservations takes, and the comparison of blocks.
+//! Measures the time that a block of reservations takes, and compares blocks.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ impl Began {
     }
 }
 
-/// Prints the medians over the blocks, and the medians of the ratios to the block of the same round in `to`.
+/// Prints the medians over the blocks, and the medians of the ratios to the blocks of the same rounds in `to`.
 pub fn report(name: &str, samples: &[Sample], to: &[Sample], reservations: usize) {
     let each = |time: Duration| time.as_secs_f64() * 1e6 / reservations as f64;
     let ratios = |of: fn(&Sample) -> Duration| {
@@ -54,7 +54,7 @@ pub fn report(name: &str, samples: &[Sample], to: &[Sample], reservations: usize
     );
 }
 
-/// The median, the smallest and the largest.
+/// Returns the median, the smallest and the largest value.
 fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     (values[values.len() / 2], values[0], values[values.len() - 1])

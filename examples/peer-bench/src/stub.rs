@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// The answer to a request with this path.
+/// Returns the answer to a request with this path.
 fn body(path: &str) -> Bytes {
     if path.ends_with("/commit") {
         Bytes::from_static(COMMITTED.as_bytes())
@@ -20,7 +20,7 @@ fn body(path: &str) -> Bytes {
     }
 }
 
-/// Every reservation has its own id; otherwise the journals would see only one reservation.
+/// Returns a grant. Every reservation has its own id; otherwise the journals would see only one reservation.
 fn granted() -> Bytes {
     let number = RESERVATIONS.fetch_add(1, Ordering::Relaxed);
     Bytes::from(format!(

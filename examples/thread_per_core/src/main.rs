@@ -1,9 +1,9 @@
-//! A client on [compio], a runtime with one instance per core, whose tasks cannot leave their thread, because they are
+//! A client on [compio], a runtime with one instance per core. Its tasks cannot leave their thread, because they are
 //! not `Send`. The agents run on any core; all calls go through a channel to one thread, which also keeps the leases
 //! alive with compio's timers.
 //!
 //! `cargo run` in this folder needs no setup: it starts its own server. Set `CYCLES_BASE_URL` (plain http),
-//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours.
+//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use your own.
 //!
 //! [compio]: https://docs.rs/compio
 

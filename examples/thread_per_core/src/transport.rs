@@ -1,4 +1,4 @@
-//! The transport and the clock: a channel passes calls to one thread, on which compio makes them and keeps the time.
+//! The transport and the clock. A channel passes calls to one thread, on which compio makes them and keeps the time.
 
 use std::io;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use crate::exchange::{Idle, exchange};
 /// The channel to the thread that makes the calls.
 type Calls = UnboundedSender<(Call, Done)>;
 
-/// The thread that all clients of the process share. It ends with the last of them.
+/// The thread that all clients of the process share. It ends with the last client.
 static BACKGROUND: Background<Calls> = Background::new("cycles-compio", prepare);
 
 fn prepare() -> io::Result<(Calls, Run<Calls>)> {
@@ -23,7 +23,8 @@ fn prepare() -> io::Result<(Calls, Run<Calls>)> {
     Ok((handle, Box::new(|running| keep(running, calls))))
 }
 
-/// Runs on that thread. The runtime is created here because it cannot be moved to another thread.
+/// Makes the calls and runs the timers on that thread. The runtime is created here because it cannot be moved to
+/// another thread.
 fn keep(running: Running<Calls>, calls: UnboundedReceiver<(Call, Done)>) {
     match Runtime::new() {
         Ok(runtime) => runtime.block_on(async {

@@ -15,10 +15,11 @@ use crate::time::Sleep;
 /// The executor of the thread, while it runs.
 pub(crate) type Tasks = Weak<Executor<'static>>;
 
-/// One for all clients of a process. It runs no tasks of the user, which could hold it up.
+/// The background thread, which all clients of a process share. It runs no tasks of the user, which could hold it up.
 static BACKGROUND: Background<Tasks> = Background::new("cycles-async-io", prepare);
 
-/// The process that first used async-io. Its reactor has a thread and locks there, which no child process inherits.
+/// The process that first used async-io. async-io's reactor has a thread and locks there, which no child process
+/// inherits.
 static PROCESS: OnceLock<u32> = OnceLock::new();
 
 fn prepare() -> io::Result<(Tasks, Run<Tasks>)> {
@@ -32,7 +33,7 @@ fn prepare() -> io::Result<(Tasks, Run<Tasks>)> {
     let tasks = Arc::new(Executor::new());
     let handle = Arc::downgrade(&tasks);
     let run = move |running: Running<Tasks>| {
-        // Spawned as a task among the others, so that a busy task cannot starve it.
+        // Spawned as one task among the others, so that a busy task cannot starve it.
         let serving = tasks.spawn(running.serve(Sleep::lasting));
         async_io::block_on(tasks.run(serving));
     };

@@ -10,14 +10,14 @@ use cycles_proto::{CyclesConfig, TraceParent};
 use crate::background::connect;
 use crate::executor;
 
-/// A client of a Cycles server on hyper and the sockets of async-io, which async-std and smol share. Its methods are
+/// A client of a Cycles server, on hyper and the sockets of async-io, which async-std and smol share. Its methods are
 /// those of [`Client`], and can be awaited in any executor: connections, timers and background work run on a thread of
 /// its own.
 #[derive(Clone)]
 pub struct CyclesClient(Client);
 
 impl CyclesClient {
-    /// Returns a builder of a client for this API key and server address.
+    /// Returns a builder for a client with this API key and server address.
     pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesClientBuilder {
         CyclesClientBuilder::new(api_key, base_url, make, Self)
     }
@@ -37,14 +37,14 @@ impl CyclesClient {
         Self(make(config, options))
     }
 
-    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations that are made with
-    /// it.
+    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations made with the
+    /// returned client.
     #[must_use]
     pub fn with_observer(&self, observer: impl Observer) -> Self {
         Self(self.0.with_observer(observer))
     }
 
-    /// Returns a client on the same connections whose calls belong to the caller's trace.
+    /// Returns a client that uses the same connections, and whose calls belong to the caller's trace.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         Self(self.0.with_trace_parent(parent))
@@ -67,7 +67,7 @@ impl fmt::Debug for CyclesClient {
     }
 }
 
-/// Collects the settings of a client; [`build`](cycles_client::CyclesClientBuilder::build) makes it.
+/// Collects the settings of a client; [`build`](cycles_client::CyclesClientBuilder::build) makes the client.
 pub type CyclesClientBuilder = cycles_client::CyclesClientBuilder<CyclesClient>;
 
 fn make(config: CyclesConfig, options: Options) -> cycles_client::Client {

@@ -18,8 +18,8 @@ pub fn set_default_client(client: CyclesClient) {
     DEFAULT.set(client);
 }
 
-/// Returns the client of the surrounding [`with_default_client`], else the one given to [`set_default_client`].
-/// Functions with the attribute `cycles` use it unless they name another.
+/// Returns the client of the surrounding [`with_default_client`], or else the one given to [`set_default_client`].
+/// Functions with the attribute `cycles` use it unless they name another client.
 ///
 /// # Errors
 /// [`Error::Config`] if there is neither.
@@ -27,8 +27,8 @@ pub fn default_client() -> Result<CyclesClient, Error> {
     Ok(DEFAULT.get()?)
 }
 
-/// Runs a future whose [`default_client`] is this one, for tests that run in parallel. Does not apply to tasks that the
-/// future spawns.
+/// Runs a future with this client as its [`default_client`], for tests that run in parallel. Does not apply to tasks
+/// that the future spawns.
 pub async fn with_default_client<F: Future>(client: CyclesClient, future: F) -> F::Output {
     DEFAULT.follow(client, future).await
 }

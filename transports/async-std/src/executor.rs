@@ -1,4 +1,4 @@
-//! Blocking work, on the threads of the executor that the features select.
+//! Runs blocking work, on the threads of the executor that the features select.
 
 use std::future::Future;
 

@@ -66,7 +66,7 @@ impl Reactor for AsyncIoReactor {
     }
 }
 
-/// A socket of async-io with tokio's traits for byte streams.
+/// An async-io socket with tokio's traits for byte streams.
 pub(crate) struct Socket(Async<TcpStream>);
 
 impl AsyncRead for Socket {

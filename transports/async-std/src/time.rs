@@ -11,7 +11,7 @@ use async_io::Timer;
 pub(crate) struct Sleep(Timer);
 
 impl Sleep {
-    /// Waits for `time`, at most a year: longer times may overflow the clock.
+    /// Waits for `time`, but for a year at most: longer times may overflow the clock.
     pub(crate) fn lasting(time: Duration) -> Self {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
         Self(Timer::after(time.min(YEAR)))

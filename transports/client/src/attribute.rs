@@ -14,7 +14,7 @@ use crate::guard_meter;
 use crate::metered_stream::Metered;
 use crate::with_cycles::{open, try_with_cycles};
 
-/// Pairs the stream that the body of a guarded function made with the function that reads an item's price.
+/// Pairs a stream, which the body of a guarded function made, with the function that reads an item's price.
 ///
 /// # Errors
 /// The body's own error.
@@ -26,8 +26,8 @@ where
     made.map(|stream| (stream, read))
 }
 
-/// Runs the body of a guarded function, and returns the value that it [ended](cycles_proto::attribute::ended) with. If
-/// the cost is unknown, it costs the estimate.
+/// Runs the body of a guarded function and returns the value that it [ended](cycles_proto::attribute::ended) with. If
+/// the cost is unknown, the estimate is charged.
 ///
 /// # Errors
 /// The body's own error, unchanged, or the reason why it did not run.
@@ -50,8 +50,8 @@ where
     Ok(ended.await?.value)
 }
 
-/// Runs the body of a guarded function that makes a stream, and returns what it [made](made): the reservation
-/// lives as long as the stream.
+/// Runs the body of a guarded function that makes a stream, and returns the stream that it [made](made), metered. The
+/// reservation lives as long as the stream.
 ///
 /// # Errors
 /// The body's own error, unchanged, or the reason why it did not run.
@@ -71,8 +71,8 @@ where
     Ok(guard_meter::metered(guard, stream, read).within(context))
 }
 
-/// The value of a guarded function, to check at compile time whether it still has to be consumed. Method resolution
-/// picks the answer by the value's type; nothing is run.
+/// Wraps the value of a guarded function, to check at compile time whether it still has to be consumed. Method
+/// resolution picks the answer by the value's type; nothing is run.
 #[derive(Debug)]
 pub struct Value<'a, T: ?Sized>(pub &'a T);
 

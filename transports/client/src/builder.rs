@@ -29,7 +29,7 @@ pub struct Options {
 pub type Adapter = (Arc<dyn Transport>, Arc<dyn Clock>);
 
 impl Options {
-    /// Makes a client that is called `name` in `User-Agent`. `adapter` makes the transport and the clock that the
+    /// Makes a client that calls itself `name` in `User-Agent`. `adapter` makes the transport and the clock that the
     /// options do not replace. If the client cannot be set up, every call returns that error.
     pub fn client(
         self,
@@ -102,8 +102,8 @@ impl<C> CyclesClientBuilder<C> {
         }
     }
 
-    /// Sets the default tenant: reservations of guards, `with_cycles` and the attribute are for it unless they name
-    /// another. Unset by default, as are the other subject fields below.
+    /// Sets the default tenant, for reservations by guards, `with_cycles` and the attribute that do not name a tenant.
+    /// Unset by default, as are the other subject fields below.
     pub fn tenant(self, tenant: impl Into<String>) -> Self {
         self.with(|config| config.tenant(tenant))
     }
@@ -144,8 +144,8 @@ impl<C> CyclesClientBuilder<C> {
         self.with(|config| config.read_timeout(timeout))
     }
 
-    /// Sets the whole [`RetryPolicy`]: whether, how often and after what waits calls with an unknown outcome are
-    /// repeated. By default it is [`RetryPolicy::default`].
+    /// Sets the whole [`RetryPolicy`]: whether, how often and after what delays calls with an unknown outcome are
+    /// repeated. The default is [`RetryPolicy::default`].
     pub fn retry(self, retry: RetryPolicy) -> Self {
         self.with(|config| config.retry(retry))
     }
@@ -165,7 +165,7 @@ impl<C> CyclesClientBuilder<C> {
         self.with(|config| config.retry_initial_delay(delay))
     }
 
-    /// Sets the factor by which each wait is longer than the one before; 2 by default.
+    /// Sets the factor by which the wait grows from one repetition to the next; 2 by default.
     pub fn retry_multiplier(self, multiplier: f64) -> Self {
         self.with(|config| config.retry_multiplier(multiplier))
     }
@@ -217,7 +217,7 @@ impl<C> CyclesClientBuilder<C> {
     }
 
     /// Makes the client; connects to nothing and starts no thread. If the settings cannot be used, every call returns
-    /// that error; [`try_build`](Self::try_build) returns it now.
+    /// that error; [`try_build`](Self::try_build) returns it right away.
     pub fn build(self) -> C {
         let settings = self.config.settings().clone();
         (self.named)(match self.config.build() {
@@ -226,7 +226,7 @@ impl<C> CyclesClientBuilder<C> {
         })
     }
 
-    /// Makes the client, or says what is wrong with the settings.
+    /// Makes the client, or returns what is wrong with the settings.
     ///
     /// # Errors
     /// [`Error::Config`] if the settings cannot be used.

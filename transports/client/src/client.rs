@@ -11,10 +11,10 @@ use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 use crate::builder::Adapter;
 use crate::engine::{Engine, Subscription};
 
-/// The client of every adapter. Clones are cheap, and share connections, journal, thread and observer.
+/// The client of every adapter. Clones are cheap, and share their connections, journal, thread and observer.
 ///
-/// The first call starts the adapter's background thread. No future of a client has to be polled to keep a lease alive
-/// or to settle a cost, and each may be dropped at any time; its method says what happens then.
+/// The first call starts the adapter's background thread. Leases are kept alive and costs are settled even if no future
+/// of the client is polled. Each future may be dropped at any time; its method's documentation says what happens then.
 ///
 /// Create the client after a fork, not before: in a forked child every call returns [`ConfigError::Forked`], and
 /// existing reservations belong to the parent.
@@ -36,7 +36,7 @@ pub(crate) struct Ready {
 }
 
 impl Client {
-    /// If `state` is an error, every call returns it.
+    /// Makes a client. If `state` is an error, every call returns it.
     pub(crate) fn new(settings: Settings, state: Result<Ready, ConfigError>) -> Self {
         Self {
             settings: Arc::new(settings),
@@ -59,8 +59,8 @@ impl Client {
         Ok(ready.engine.shared().check()?)
     }
 
-    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations that are made with
-    /// it.
+    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations made with the
+    /// returned client.
     #[must_use]
     pub fn with_observer(&self, observer: impl Observer) -> Self {
         self.with(|ready| {
@@ -73,7 +73,7 @@ impl Client {
         })
     }
 
-    /// Returns a client on the same connections whose calls belong to the caller's trace.
+    /// Returns a client that uses the same connections, and whose calls belong to the caller's trace.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         self.with(|ready| Ready {
@@ -95,7 +95,7 @@ impl Client {
         }
     }
 
-    /// The client's parts. Starts the clock if it is not running yet.
+    /// Returns the client's parts if the client can be used. Starts the clock if it is not running yet.
     pub(crate) fn ready(&self) -> Result<&Arc<Ready>, Error> {
         let ready = self.state.as_ref().map_err(Clone::clone)?;
         let shared = ready.engine.shared();

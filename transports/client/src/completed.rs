@@ -37,23 +37,23 @@ impl<T> Completed<T> {
         }
     }
 
-    /// Waits until the cost is settled, or all attempts are made. In the second case the receipt is still
+    /// Waits until the cost is settled, or until all attempts have been made. In the second case the receipt is still
     /// [pending](Receipt::Pending): the next replay of the journal settles the cost, and reports it as
     /// [`Event::SettledLate`](crate::Event::SettledLate). The future may be dropped, and this may be called again.
     ///
     /// # Errors
-    /// As [`receipt`](Self::receipt).
+    /// The same error as in [`receipt`](Self::receipt).
     pub async fn until_settled(&self) -> Result<Receipt, InvalidCommit> {
         let receipt = self.committing.settled().await;
         receipt.map(|receipt| self.policy.receipt(receipt, self.lease_was_lost))
     }
 
-    /// Blocks until the cost is settled, or all attempts are made, or `timeout` has passed, whichever comes first. If
-    /// the receipt is still [pending](Receipt::Pending), the client or the next replay of the journal settles the cost,
-    /// and reports it as [`Event::SettledLate`](crate::Event::SettledLate).
+    /// Blocks until the cost is settled, all attempts have been made, or `timeout` has passed, whichever comes first.
+    /// If the receipt is still [pending](Receipt::Pending), the client or the next replay of the journal settles the
+    /// cost, and reports it as [`Event::SettledLate`](crate::Event::SettledLate).
     ///
     /// # Errors
-    /// As [`receipt`](Self::receipt).
+    /// The same error as in [`receipt`](Self::receipt).
     #[cfg(feature = "blocking")]
     pub fn wait_settled(&self, timeout: core::time::Duration) -> Result<Receipt, InvalidCommit> {
         let shared = self.committing.shared();

@@ -28,7 +28,7 @@ pub struct GuardContext {
     pub decision: Decision,
     /// The limits that the action must respect, if there are any.
     pub caps: Option<Caps>,
-    /// The amount that was asked for.
+    /// The amount that was requested.
     pub estimate: Amount,
     /// The amount that is held.
     pub reserved: Option<Amount>,
@@ -44,7 +44,7 @@ pub struct GuardContext {
     notes: Notes,
 }
 
-/// Another name of [`GuardContext`], which other SDKs use: `CyclesContext::current()`.
+/// Another name for [`GuardContext`], which other SDKs use: `CyclesContext::current()`.
 pub type CyclesContext = GuardContext;
 
 /// Metrics and metadata for the commit, shared by all clones of a context.
@@ -69,11 +69,12 @@ impl GuardContext {
         }
     }
 
-    /// Returns the context of the innermost guarded action that the caller runs in, or `None` outside of any.
+    /// Returns the context of the innermost guarded action that the caller runs in, or `None` outside any guarded
+    /// action.
     ///
-    /// The context belongs to the action, not to a thread: it follows the action wherever that is polled. A task that
-    /// the action spawns has no context unless it is given a clone. A stream that a function with the attribute
-    /// `cycles` returned has that function's context whenever it is polled.
+    /// The context belongs to the action, not to a thread: it follows the action wherever the action is polled. A task
+    /// that the action spawns has no context unless it is given a clone. A stream returned by a function with the
+    /// attribute `cycles` has that function's context whenever it is polled.
     pub fn current() -> Option<Self> {
         ambient::current(&CURRENT)
     }
@@ -85,13 +86,13 @@ impl GuardContext {
 
     /// Adds an entry to the metadata of the commit.
     pub fn insert_metadata(&self, name: impl Into<String>, value: impl Into<serde_json::Value>) {
-        // Before the notes are locked, because the caller's conversions may lock them too.
+        // Converted before the notes are locked, because the caller's conversions may lock them too.
         let (name, value) = (name.into(), value.into());
         self.notes.lock().insert_metadata(name, value);
     }
 
-    /// Raises the reported spend to at least this amount, in total. It is committed if the action fails or is dropped,
-    /// or if it is a stream whose items cost less.
+    /// Raises the reported spend to at least this amount, in total. The spend is committed if the action fails or is
+    /// dropped, or if the action is a stream whose items cost less.
     ///
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
@@ -111,8 +112,8 @@ impl GuardContext {
         self.estimate.clone()
     }
 
-    /// The cost of an action that is done: `actual`, or the estimate if that is unknown. The estimate counts as spent
-    /// first, in case `actual` panics or cannot be charged.
+    /// The cost of a finished action: `actual`, or the estimate if `actual` is unknown. The estimate is first reported
+    /// as spent, in case `actual` panics or cannot be charged.
     #[cfg(any(feature = "async", feature = "blocking"))]
     pub(crate) fn cost<T>(
         &self,

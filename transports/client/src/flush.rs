@@ -9,9 +9,9 @@ use crate::client::Client;
 use crate::engine::Waiting;
 
 impl Client {
-    /// Settles what can be settled, from this process and the journal. Returns when nothing is in progress any more, or
-    /// after `timeout`. If another process is replaying the journal or the journal could not be read, a last look at it
-    /// takes up to a second longer. Call this before a program ends; a good `timeout` is
+    /// Settles what can be settled, from this process and from the journal. Returns when nothing is in progress any
+    /// more, or after `timeout`. If another process is replaying the journal, or the journal could not be read, a last
+    /// look at the journal takes up to a second longer. Call this before a program ends; a good `timeout` is
     /// [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout), 10 s by default.
     ///
     /// The future may be dropped: settling continues in the background.
@@ -34,7 +34,7 @@ impl Client {
     /// stays, and a person can charge the cost with [`create_event`](Self::create_event).
     ///
     /// # Errors
-    /// As [`flush`](Self::flush).
+    /// The same errors as [`flush`](Self::flush).
     pub async fn flush_stale(&self, timeout: Duration) -> Result<Flushed, Error> {
         self.flush_with(true, timeout).await
     }

@@ -24,9 +24,9 @@ use crate::engine::Handle;
 /// A reservation whose lease is kept alive until it is committed, released or dropped.
 ///
 /// [`commit`](Self::commit) and [`release`](Self::release) consume it, so that it cannot be settled twice. They take
-/// effect in the call; the future that they return only waits. A dropped guard commits what was [spent](Self::spent) so
-/// far, or gives the budget back, in the background. Where the transport [lets this thread
-/// wait](crate::Transport::may_wait_here), dropping a guard blocks until a cost is on disk, for five seconds at most.
+/// effect when they are called; the future that they return only waits. A dropped guard commits what was
+/// [spent](Self::spent) so far, or gives the budget back, in the background. Where the transport [lets this thread
+/// wait](crate::Transport::may_wait_here), dropping a guard blocks until a cost is on disk, for at most five seconds.
 ///
 /// ```compile_fail,E0382
 /// # use cycles_client::{ReservationGuard, models::CommitRequest};
@@ -51,7 +51,7 @@ pub(crate) struct AbandonOnDrop {
 
 impl Client {
     /// Reserves budget for an action and keeps the lease alive. Subject fields that the request leaves out come from
-    /// the configuration. The future may be dropped at any time: what was reserved is given back.
+    /// the configuration. The future may be dropped at any time: the reserved budget is then given back.
     ///
     /// # Errors
     /// Any [`Error`]; the action must not run then. [`Error::BudgetExceeded`] or [`Error::Denied`] if the ledger denies
@@ -132,7 +132,7 @@ impl ReservationGuard {
         Lease::new(Arc::clone(&self.held.handle))
     }
 
-    /// Raises the reported spend to at least this amount, in total. It is committed if the guard is dropped.
+    /// Raises the reported spend to at least this amount, in total. The spend is committed if the guard is dropped.
     ///
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
@@ -149,12 +149,13 @@ impl ReservationGuard {
         self.held.handle.extend(Duration::from_millis(ms)).await
     }
 
-    /// Commits the cost of the action. The cost is taken in the call, whether or not the future is polled. The future
-    /// waits until the cost is settled, or is on disk after a first attempt; retries then continue in the background.
-    /// Without a journal it waits until all attempts are made. Dropping the future changes nothing for the cost.
+    /// Commits the cost of the action. The cost is handed over when this is called, whether or not the future is
+    /// polled. The future waits until the cost is settled, or is on disk after a first attempt; retries then continue
+    /// in the background. Without a journal, it waits until all attempts have been made. Dropping the future changes
+    /// nothing about the cost.
     pub fn commit(self, request: CommitRequest) -> Committing {
         let mut held = self.held;
-        // A cost that was not accepted is not known: dropping `held` then ends the reservation.
+        // A cost that was not accepted counts as unknown: dropping `held` then ends the reservation.
         let taken = held.handle.commit(request);
         held.has_ended = taken.is_ok();
         Committing {
@@ -164,9 +165,9 @@ impl ReservationGuard {
         }
     }
 
-    /// Gives the budget back, because nothing was spent. This takes effect in the call, whether or not the future is
-    /// polled; the future waits for the first attempt, and may be dropped. If something was [spent](Self::spent) after
-    /// all, that is committed instead.
+    /// Gives the budget back, because nothing was spent. This takes effect when it is called, whether or not the future
+    /// is polled; the future waits for the first attempt, and may be dropped. If something was [spent](Self::spent)
+    /// after all, that amount is committed instead.
     pub fn release(self, reason: impl Into<ReleaseReason>) -> Releasing {
         let mut held = self.held;
         if held.handle.check().is_ok() {
@@ -189,8 +190,8 @@ impl Drop for AbandonOnDrop {
     }
 }
 
-/// Waits for a cost that was taken already; see [`ReservationGuard::commit`]. May be dropped at any time: the cost is
-/// settled in the background.
+/// Waits for a cost that was already handed over; see [`ReservationGuard::commit`]. May be dropped at any time: the
+/// cost is settled in the background.
 #[derive(Debug)]
 #[must_use = "the cost has been accepted; await this to learn what became of it"]
 pub struct Committing {
@@ -201,18 +202,18 @@ pub struct Committing {
 }
 
 impl Committing {
-    /// Waits until all attempts are made, whereas awaiting this future itself returns as soon as the cost is safe. May
-    /// also be dropped.
+    /// Waits until all attempts have been made, whereas awaiting this future itself returns as soon as the cost is
+    /// safe. This future may be dropped too.
     ///
     /// # Errors
-    /// As the future itself.
+    /// The same errors as from awaiting the future itself.
     pub async fn until_settled(mut self) -> Result<Receipt, Error> {
         let settled = self.settled().await;
         self.is_unreported = false;
         settled?.into_result()
     }
 
-    /// The receipt once all attempts are made, or why the cost was not accepted.
+    /// The receipt once all attempts have been made, or why the cost was not accepted.
     pub(crate) async fn settled(&self) -> Result<Receipt, InvalidCommit> {
         core::future::poll_fn(|cx| {
             self.poll_taken(cx, |session, key| match session.outcome(key) {
@@ -273,7 +274,7 @@ impl Drop for Committing {
     }
 }
 
-/// Waits for a release that has begun already; see [`ReservationGuard::release`]. May be dropped at any time: the
+/// Waits for a release that has already begun; see [`ReservationGuard::release`]. May be dropped at any time: the
 /// release continues in the background.
 #[derive(Debug)]
 #[must_use = "the release is under way; await this to learn whether it was confirmed"]
@@ -293,8 +294,8 @@ impl Drop for Releasing {
 }
 
 impl Future for Releasing {
-    /// Whether the ledger has confirmed the release. If not, it is retried in the background until the lease ends,
-    /// which frees the budget too. An error if a cost that was spent could not be committed.
+    /// Whether the ledger has confirmed the release. If it has not, the release is retried in the background until the
+    /// lease ends, which frees the budget too. An error if an amount that was spent could not be committed.
     type Output = Result<bool, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -10,8 +10,8 @@ use crate::guard::ReservationGuard;
 use crate::metered_stream::Metered;
 
 impl ReservationGuard {
-    /// Charges the items of `stream`. `cost` returns the price of an item as an [`Amount`](crate::models::Amount), or a
-    /// [`Reading`], which can also be the total so far, as models report it in their last chunk.
+    /// Charges for the items of `stream`. `cost` returns the price of an item, as an [`Amount`](crate::models::Amount)
+    /// or as a [`Reading`], which can also be the running total that models report in their last chunk.
     ///
     /// The stream may be dropped at any time; see [`Metered`] for what is charged then.
     ///

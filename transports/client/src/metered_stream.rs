@@ -29,8 +29,8 @@ use crate::guard::ReservationGuard;
 ///
 /// If it fails or is dropped before any item had a price, the budget is given back, even if items were read: return a
 /// price for each item, or report what was [spent](ReservationGuard::spent). If it was read to its end and no item had
-/// a price, or only a total of 0, it costs the estimate, marked `actual_source: "estimate"`: missing usage is not free.
-/// An item is charged before it is yielded.
+/// a price, or only a total of 0 was reported, the estimate is charged, marked `actual_source: "estimate"`: missing
+/// usage is not free. An item is charged before it is yielded.
 ///
 /// A stream commits at its end without blocking; the cost is settled in the background. An iterator or a reader blocks
 /// at its end until the cost is settled, or safe after a first attempt; its drop waits only until the cost is on disk.
@@ -120,8 +120,8 @@ impl<S, F, P> Metered<S, F, P> {
         self.live.as_ref().map(|live| &live.guard)
     }
 
-    /// Returns a future for the receipt, which does not borrow from `self`. May be called at any time, and several
-    /// times.
+    /// Returns a future for the receipt; the future does not borrow from `self`. May be called at any time, and more
+    /// than once.
     pub fn settling(&self) -> Settling {
         Settling(Arc::clone(&self.handle))
     }
@@ -138,7 +138,7 @@ impl<S, F, P> Metered<S, F, P> {
         Some((self.live.as_mut()?, &mut self.read))
     }
 
-    /// Counts an item before it is yielded. An item without a reading is an error, and the last one.
+    /// Counts an item before it is yielded. An item without a reading is an error, and ends the metering.
     pub(crate) fn count(&mut self, reading: Option<Reading>) {
         match (reading, &mut self.live) {
             (Some(reading), Some(live)) => {
@@ -187,7 +187,7 @@ impl<S, F, P> Metered<S, F, P> {
             }
             return drop(source);
         }
-        // A commit takes effect in the call: dropping its future loses nothing.
+        // A commit takes effect when it is called: dropping its future loses nothing.
         match settle {
             Settle::Release(_) if self.waits => drop(guard),
             Settle::Commit(request) => drop(guard.commit(request)),

@@ -17,10 +17,10 @@ use crate::engine::Waiting;
 
 /// Low-level operations: one request and one response each.
 ///
-/// If the future of an operation is dropped, its call is withdrawn: it is not sent if it had not begun; otherwise the
-/// server may have executed it.
+/// If the future of an operation is dropped, its call is withdrawn: if the call had not begun, it is not sent;
+/// otherwise the server may have executed it.
 impl Client {
-    /// Asks whether an action would be allowed (`decide`). Holds no budget: reserve to be sure.
+    /// Asks whether an action would be allowed (`decide`). Does not hold budget: reserve to be sure.
     ///
     /// # Errors
     /// Any [`Error`]. A denial is not an error here, but a decision.
@@ -29,7 +29,7 @@ impl Client {
             .await
     }
 
-    /// Reserves budget for an action (`createReservation`), or with `dry_run` evaluates whether that is possible. The
+    /// Reserves budget for an action (`createReservation`), or, with `dry_run`, evaluates whether that is possible. The
     /// budget stays held until the reservation is committed or released, or until its lease ends; nothing extends the
     /// lease. The action may run only if the [decision](ReservationCreateResponse::decision) allows it.
     ///
@@ -44,10 +44,11 @@ impl Client {
             .await
     }
 
-    /// As [`create_reservation`](Self::create_reservation), with what the response's headers say beside the result.
+    /// Like [`create_reservation`](Self::create_reservation), but also returns the metadata from the response's
+    /// headers.
     ///
     /// # Errors
-    /// As [`create_reservation`](Self::create_reservation).
+    /// The same errors as [`create_reservation`](Self::create_reservation).
     pub async fn create_reservation_with_metadata(
         &self,
         request: &ReservationCreateRequest,
@@ -60,7 +61,7 @@ impl Client {
     /// Charges the cost of an action to its reservation (`commitReservation`). The cost is not recorded in the journal.
     ///
     /// # Errors
-    /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up a cost.
+    /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up on a cost.
     pub async fn commit_reservation(
         &self,
         id: &ReservationId,
@@ -99,7 +100,7 @@ impl Client {
     /// Fetches one reservation (`getReservation`).
     ///
     /// # Errors
-    /// Any [`Error`]; an expired reservation is a 410 here, but still a row in a list.
+    /// Any [`Error`]; an expired reservation is a 410 here, but lists still contain it.
     pub async fn get_reservation(&self, id: &ReservationId) -> Result<ReservationDetail, Error> {
         self.run(|config, seed| Operation::get_reservation(config, id, seed))
             .await
@@ -120,7 +121,7 @@ impl Client {
     /// Charges an action that was not reserved (`createEvent`). The cost is not recorded in the journal.
     ///
     /// # Errors
-    /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up a cost.
+    /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up on a cost.
     pub async fn create_event(&self, request: &EventCreateRequest) -> Result<EventCreateResponse, Error> {
         self.run(|config, seed| Operation::create_event(config, request, seed))
             .await
@@ -135,8 +136,8 @@ impl Client {
             .await
     }
 
-    /// Fetches a signed evidence envelope (`getEvidence`). Shortly after the operation it may not exist yet: a 404 then
-    /// does not mean that it is lost.
+    /// Fetches a signed evidence envelope (`getEvidence`). Shortly after the operation, it may not exist yet: a 404
+    /// then does not mean that the evidence is lost.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -161,8 +162,8 @@ impl Client {
         self.run(Operation::health).await
     }
 
-    /// Finds the reservation that was made under this key, whatever its state. `None` if the server does not know it,
-    /// or no longer does.
+    /// Finds the reservation that was made with this key, whatever its state. Returns `None` if the server does not
+    /// know it, or no longer does.
     ///
     /// # Errors
     /// Any [`Error`].

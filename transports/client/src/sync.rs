@@ -1,6 +1,7 @@
-//! The locks, threads and other parts that shuttle replaces: the standard library's otherwise, with the journal and the
-//! randomness of `cycles-host`. Under `cfg(shuttle)` every run of a test chooses again which thread continues at each
-//! lock, so that `tests/shuttle` finds interleavings that a machine rarely shows, and a failed run can be repeated.
+//! The locks, threads and other parts that shuttle replaces. Without shuttle they are the standard library's, with the
+//! journal and the randomness of `cycles-host`. Under `cfg(shuttle)` every run of a test chooses anew which thread
+//! continues at each lock. So `tests/shuttle` finds interleavings that rarely occur on a real machine, and a failed run
+//! can be repeated.
 
 #[cfg(shuttle)]
 #[path = "../tests/shuttle/stand_ins.rs"]

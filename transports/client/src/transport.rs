@@ -14,14 +14,14 @@ pub trait Transport: Send + Sync + 'static {
     /// called from any thread that has something to send, inside or outside of a runtime.
     fn start(&self, call: Call, done: Done);
 
-    /// Like [`start`](Self::start), for a caller that blocks until the call has ended: may make the call on this
-    /// thread, and block, where that saves a thread. By default it starts the call.
+    /// Like [`start`](Self::start), but for a caller that blocks until the call has ended: this may block and make the
+    /// call on the caller's thread, where that saves a thread. By default, starts the call.
     fn make(&self, call: Call, done: Done) {
         self.start(call, done);
     }
 
     /// Whether dropping a guard on this thread may block until its cost is on disk, which takes milliseconds, or up to
-    /// five seconds if the disk hangs. Must be false where a task would hold up others. False by default.
+    /// five seconds if the disk hangs. Must be false where a blocked task would hold up others. False by default.
     fn may_wait_here(&self) -> bool {
         false
     }
@@ -40,7 +40,7 @@ pub trait Clock: Send + Sync + 'static {
     /// client and its clones, before their first call.
     ///
     /// # Errors
-    /// If that is not possible, such as when the system has no threads left. Then nothing is sent, and the next call
-    /// tries again.
+    /// If the clock cannot be started, such as when the system has no threads left. Then nothing is sent, and the next
+    /// call tries again.
     fn start(&self, ticker: Ticker) -> Result<(), ConfigError>;
 }

@@ -16,9 +16,9 @@ use crate::context::{CURRENT, GuardContext, Lease};
 #[cfg(any(feature = "async", feature = "blocking"))]
 use crate::guard::ReservationGuard;
 
-/// Runs an action on reserved budget. The lease is kept alive while the action runs, and the amount that it returns
-/// with its value is charged. If it fails, the budget is given back, or what it had [spent](GuardContext::spent) is
-/// charged.
+/// Runs an action on reserved budget. The lease is kept alive while the action runs, and the amount that the action
+/// returns with its value is charged. If the action fails, the budget is given back, or what it had
+/// [spent](GuardContext::spent) is charged.
 ///
 /// The value of a successful action is always returned. Problems with its settlement go to observers and the log;
 /// [`try_with_cycles`] returns them with the value.
@@ -27,7 +27,7 @@ use crate::guard::ReservationGuard;
 /// action, and charges what it had [spent](GuardContext::spent) or gives the budget back.
 ///
 /// # Errors
-/// Any [`Error`] if nothing was reserved: the action did not run then. [`Error::Action`] with the action's own error.
+/// Any [`Error`] if no budget was reserved; the action did not run then. [`Error::Action`] with the action's own error.
 pub async fn with_cycles<T, F, A>(client: &Client, config: WithCyclesConfig, action: F) -> Result<T, Error>
 where
     F: FnOnce(GuardContext) -> A,
@@ -37,8 +37,8 @@ where
     Ok(completed.value)
 }
 
-/// Like [`with_cycles`], but with the action's own error type, and with the receipt next to the value. If the receipt
-/// is pending, [`Completed::until_settled`] waits for the final one.
+/// Like [`with_cycles`], but keeps the action's own error type, and returns the receipt along with the value. If the
+/// receipt is pending, [`Completed::until_settled`] waits for the final one.
 ///
 /// # Errors
 /// [`NotCompleted`] if the action did not run, failed, or was stopped.
@@ -68,7 +68,8 @@ where
     };
     match ended {
         Some(Ok((value, actual))) => {
-            // In the same poll in which the action ended, so that a drop cannot come between and lose the cost.
+            // Committed in the same poll in which the action ended, so that a drop cannot come between and lose the
+            // cost.
             let latency = guard.held.handle.now().mono.saturating_sub(began);
             let commit = notes.lock().clone().commit(actual, latency);
             let lease_was_lost = guard.lease().is_lost();
@@ -87,8 +88,8 @@ where
     }
 }
 
-/// Reserves budget and runs `body` on it. Returns the guard, the stream or iterator that the body made, and its
-/// context.
+/// Reserves budget and runs `body` on it. Returns the guard, the stream or iterator that the body made, and the context
+/// that the body ran in.
 #[cfg(any(feature = "async", feature = "blocking"))]
 pub(crate) async fn open<S, E>(
     client: &Client,
@@ -109,7 +110,7 @@ pub(crate) async fn open<S, E>(
     }
 }
 
-/// Runs the action to its end. `None` if it was stopped because the lease is lost.
+/// Runs the action to its end. Returns `None` if the action was stopped because the lease is lost.
 async fn run<A: Future>(action: Pin<&mut A>, lease: Lease, policy: HeartbeatPolicy) -> Option<A::Output> {
     if policy != HeartbeatPolicy::Cancel {
         return Some(action.await);

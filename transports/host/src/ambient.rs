@@ -31,7 +31,7 @@ pub async fn follow<T, F: Future>(
     poll_fn(|cx| enter(place, value, || future.as_mut().poll(cx))).await
 }
 
-/// Swaps the value with the thread's, without a copy, and swaps them back when it is dropped.
+/// Swaps a value with the thread's, without a copy, and swaps them back when this is dropped.
 struct Entered<'a, T: 'static> {
     place: &'static Place<T>,
     value: &'a mut Option<T>,
@@ -59,7 +59,7 @@ impl<T> Drop for Entered<'_, T> {
     }
 }
 
-/// The client for code that is not given one: the process's client, or that of a scope.
+/// The default client, for code that is not given one: the process's client, or that of a scope.
 #[derive(Debug)]
 pub struct DefaultClient<C: 'static> {
     everywhere: RwLock<Option<C>>,
@@ -80,7 +80,7 @@ impl<C: Clone> DefaultClient<C> {
         let mut everywhere = self.everywhere.write().unwrap_or_else(PoisonError::into_inner);
         let before = everywhere.replace(client);
         drop(everywhere);
-        // Without the lock, because dropping a client may take time.
+        // Dropped without the lock, because dropping a client may take time.
         drop(before);
     }
 
@@ -125,7 +125,7 @@ mod tests {
         static HERE: RefCell<Option<u32>> = const { RefCell::new(None) };
     }
 
-    /// Says what it sees each time it is polled, and is ready after `left` times.
+    /// Checks the value each time it is polled, and is ready after `left` times.
     async fn look_around(mut left: u32, expected: u32) {
         poll_fn(|_| {
             assert_eq!(current(&HERE), Some(expected));

@@ -77,13 +77,13 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn time_that_the_machine_slept_counts() {
-        // What the kernel itself reports: the seconds since boot, suspended time included.
+        // The kernel's own figure: the seconds since boot, suspended time included.
         let uptime = || -> f64 {
             let text = std::fs::read_to_string("/proc/uptime").unwrap();
             text.split(' ').next().unwrap().parse().unwrap()
         };
         let (before, ours, after) = (uptime(), platform::boot_time().as_secs_f64(), uptime());
-        // The kernel cuts its text off after hundredths.
+        // The kernel truncates its figure to hundredths of a second.
         assert!(before <= ours && ours <= after + 0.01, "{before} {ours} {after}");
     }
 }

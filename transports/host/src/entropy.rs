@@ -2,8 +2,8 @@
 
 use cycles_proto::{ConfigError, Seed};
 
-/// Returns 16 random bytes from the operating system. They are requested each time and stored nowhere, so a fork or a
-/// restored machine image does not repeat them.
+/// Returns 16 random bytes from the operating system. They are requested afresh each time and stored nowhere, so a fork
+/// or a restored machine image does not repeat them.
 ///
 /// # Errors
 /// If the system provides no randomness, such as in a sandbox that forbids the system call.
@@ -13,7 +13,7 @@ pub fn seed() -> Result<Seed, ConfigError> {
     Ok(Seed(bytes))
 }
 
-/// Without randomness a key could be another caller's.
+/// The error if there is no randomness: without it, a key could be the same as another caller's.
 fn no_entropy(error: getrandom::Error) -> ConfigError {
     ConfigError::Adapter(format!(
         "the system provides no randomness, so no idempotency key can be made and nothing was sent: {error}"

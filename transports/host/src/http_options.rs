@@ -7,8 +7,8 @@ use crate::proxy::{self, Proxies, ProxyProtocol, Route};
 /// Proxies and trusted certificates.
 ///
 /// By default proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`), except for a
-/// server on this machine, which no proxy could reach. The README of `cycles-host` says which variable applies, and
-/// that of the adapter which kinds of proxy it supports. By default the operating system's root certificates are
+/// server on this machine, which no proxy could reach. The README of `cycles-host` says which variable applies, and the
+/// adapter's README says which kinds of proxy it supports. By default the operating system's root certificates are
 /// trusted, or Mozilla's with the feature `webpki-roots`.
 #[derive(Clone, Debug, Default)]
 pub struct HttpOptions {
@@ -41,7 +41,7 @@ impl HttpOptions {
         self
     }
 
-    /// Trusts these certificates too (PEM, one or more), such as those of a private authority. None by default.
+    /// Also trusts these certificates (PEM, one or more), such as those of a private authority. None by default.
     ///
     /// # Errors
     /// [`ConfigError::Adapter`] if the text contains no certificate, or one that cannot be read.

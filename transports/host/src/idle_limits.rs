@@ -1,8 +1,8 @@
-//! How long idle connections are kept, and how many: the same in all adapters.
+//! The limits for idle connections, the same in all adapters: how long they are kept, and how many.
 
 use core::time::Duration;
 
-/// For adapters: how long an idle connection is kept. Must be shorter than a load balancer keeps one, which is often a
+/// For adapters: how long an idle connection is kept. Must be shorter than load balancers keep one, which is often a
 /// minute.
 pub const IDLE: Duration = Duration::from_secs(15);
 

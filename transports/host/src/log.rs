@@ -3,8 +3,8 @@
 use cycles_proto::outcome::Aside;
 use cycles_proto::{Event, Receipt};
 
-/// Logs an event through `tracing`, with the target `cycles`: as a warning or an error if it may cost money, otherwise at
-/// info or debug level.
+/// Logs an event through `tracing`, with the target `cycles`: as a warning or an error if it may cost money, otherwise
+/// at info or debug level.
 pub(crate) fn log(event: &Event) {
     let reservation = event.reservation_id().map_or("", |id| id.as_str());
     if let Event::JournalFailed { failure, .. } = event {

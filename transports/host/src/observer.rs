@@ -1,4 +1,4 @@
-//! Observers: receive events about reservations, through a queue.
+//! Observers, which receive events about reservations through a queue.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
@@ -10,16 +10,16 @@ use cycles_proto::Event;
 use crate::log;
 use crate::threads::Threads;
 
-/// Receives every [`Event`], in order, one at a time, on a thread of its own. It may block: nothing that settles costs
-/// or keeps leases alive waits for it.
+/// Receives every [`Event`], in order, one at a time, on its own thread. It may block: nothing that settles costs or
+/// keeps leases alive waits for it.
 ///
 /// Its queue holds 1,024 events; events that arrive while it is full are dropped and counted.
 pub trait Observer: Send + Sync + 'static {
     /// Receives an event.
     fn observe(&self, event: &Event);
 
-    /// Called before the next event if `count` events were dropped because the queue was full. By default logs a
-    /// warning.
+    /// Called before the next event if `count` events were dropped because the queue was full. Logs a warning by
+    /// default.
     fn missed(&self, count: u64) {
         tracing::warn!(target: "cycles", count, "the observer is too slow: events were dropped");
     }
@@ -33,7 +33,7 @@ impl<F: Fn(&Event) + Send + Sync + 'static> Observer for F {
 
 const QUEUE: usize = 1_024;
 
-/// The observer of a client with its queue of events. Clones share one queue.
+/// The observer of a client, with its queue of events. Clones share one queue.
 #[derive(Clone)]
 pub struct Observers(Threads<Queue, Event>);
 
@@ -53,8 +53,8 @@ struct Fresh {
 }
 
 impl Observers {
-    /// Makes a queue for this observer; without one, events are only logged. The thread that calls the observer runs
-    /// while there are events.
+    /// Makes a queue for this observer; without an observer, events are only logged. The thread that calls the observer
+    /// runs while there are events.
     pub fn new(observer: Option<Arc<dyn Observer>>) -> Self {
         let queue = Queue {
             observer,
@@ -66,8 +66,8 @@ impl Observers {
         }))
     }
 
-    /// Queues an event for [`drain`](Self::drain). Calls nothing and does not block, so it may be used under a lock to
-    /// keep the order.
+    /// Queues an event for [`drain`](Self::drain). Calls nothing and does not block, so that it may be used under a
+    /// lock, which keeps the order.
     pub fn push(&self, event: Event) {
         self.0.common().lock().events.push_back(event);
     }
@@ -77,7 +77,7 @@ impl Observers {
         let queue = self.0.common();
         let mut fresh = queue.lock();
         if core::mem::replace(&mut fresh.is_logged, true) {
-            // The thread that is logging logs these too.
+            // The thread that is already logging logs these too.
             return;
         }
         while let Some(event) = fresh.events.pop_front() {
@@ -93,7 +93,7 @@ impl Observers {
         }
         fresh.is_logged = false;
         drop(fresh);
-        // If no thread can be started, the events wait for the next one.
+        // If no thread can be started, the events wait for the next attempt.
         let _ = self.0.go();
     }
 
@@ -152,7 +152,7 @@ mod tests {
         let observers = Observers::new(Some(Arc::new(observer)));
         for number in 0..EVENTS {
             observers.tell(Event::record_unreadable(number.to_string(), ""));
-            // Sometimes the thread gets time to end, or almost.
+            // Every third time, the thread gets time to end, or almost.
             while number % 3 == 2 && count.load(Ordering::SeqCst) <= number {
                 std::thread::yield_now();
             }

@@ -6,19 +6,20 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Time since a fixed point, including the time that the machine was suspended.
+/// Returns the time since a fixed point, including the time that the machine was suspended.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn boot_time() -> Duration {
     read_clock(rustix::time::ClockId::Boottime)
 }
 
-/// Time since a fixed point, including the time that the machine was suspended: Apple's monotonic clock counts it.
+/// Returns the time since a fixed point, including the time that the machine was suspended, which Apple's monotonic
+/// clock counts.
 #[cfg(target_vendor = "apple")]
 pub(crate) fn boot_time() -> Duration {
     read_clock(rustix::time::ClockId::Monotonic)
 }
 
-/// Time since the first call.
+/// Returns the time since the first call.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(crate) fn boot_time() -> Duration {
     use std::sync::OnceLock;
@@ -34,7 +35,7 @@ fn read_clock(id: rustix::time::ClockId) -> Duration {
     Duration::try_from(rustix::time::clock_gettime(id)).unwrap_or_default()
 }
 
-/// Opens a file for reading, without following a link, and without blocking on a pipe.
+/// Opens a file for reading, without following a link and without blocking on a pipe.
 pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -49,7 +50,7 @@ pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Creates a new file with access for its owner only.
+/// Creates a new file, accessible only to its owner.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -57,7 +58,7 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Opens or creates a lock file with access for its owner only. Its content does not matter.
+/// Opens or creates a lock file, accessible only to its owner. Its content does not matter.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -79,7 +80,7 @@ fn only_for_owner(options: &mut OpenOptions) {
 #[cfg(not(unix))]
 fn only_for_owner(_options: &mut OpenOptions) {}
 
-/// Creates one directory with access for its owner only.
+/// Creates one directory, accessible only to its owner.
 #[cfg(unix)]
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
@@ -103,7 +104,7 @@ pub(crate) fn is_running(process: u32) -> bool {
     pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
-/// Assumes that it runs.
+/// Assumes that the process runs.
 #[cfg(not(unix))]
 pub(crate) fn is_running(_process: u32) -> bool {
     true
@@ -162,7 +163,7 @@ pub(crate) fn user() -> u32 {
     0
 }
 
-/// An atomic way to rename a file.
+/// A way to rename a file atomically.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rename {
     /// Fails with [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the new name is taken.
@@ -171,7 +172,8 @@ pub(crate) enum Rename {
     Exchange,
 }
 
-/// Renames atomically. [`Unsupported`](io::ErrorKind::Unsupported) if this system or this file system cannot.
+/// Renames atomically. Fails with [`Unsupported`](io::ErrorKind::Unsupported) if this system or this file system cannot
+/// do that.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 pub(crate) fn rename(from: &Path, to: &Path, how: Rename) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -187,7 +189,7 @@ pub(crate) fn rename(from: &Path, to: &Path, how: Rename) -> io::Result<()> {
     })
 }
 
-/// Not supported on other systems.
+/// Fails: other systems are not supported.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(crate) fn rename(_from: &Path, _to: &Path, _how: Rename) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
@@ -211,8 +213,8 @@ pub(crate) fn make_private(_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the names in a directory durable. File systems that cannot sync a directory return one of these error kinds;
-/// they have no better way.
+/// Makes the names in a directory durable. The listed error kinds count as success: file systems that cannot sync a
+/// directory return them, and have no better way.
 #[cfg(unix)]
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     match File::open(dir)?.sync_all() {
@@ -228,13 +230,13 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Only Unix lets a program open a directory to sync it.
+/// Does nothing: only Unix lets a program open a directory to sync it.
 #[cfg(not(unix))]
 pub(crate) fn sync_dir(_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Locks a file until it is closed. False if another process, or another holder in this process, has the lock.
+/// Locks a file until it is closed. Returns false if another process, or another holder in this process, has the lock.
 #[cfg(all(
     unix,
     not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
@@ -246,7 +248,7 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
-        // A file system without locks: correctness does not depend on the claim.
+        // This file system has no locks: correctness does not depend on the claim.
         Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK | Errno::INVAL) => Ok(true),
         Err(error) => Err(error.into()),
     }

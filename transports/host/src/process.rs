@@ -1,4 +1,4 @@
-//! Detects forks: the process that a value belongs to.
+//! Identifies the process that a value belongs to, to detect forks.
 
 use core::cell::Cell;
 
@@ -30,7 +30,7 @@ impl Process {
         self == Self::current()
     }
 
-    /// Succeeds in the process itself.
+    /// Checks that this is the running process.
     ///
     /// # Errors
     /// [`ConfigError::Forked`] in a forked child.

@@ -1,4 +1,4 @@
-//! A pool of threads for queued jobs: started when there are jobs, gone when there are none.
+//! A pool of threads for queued jobs, started when there are jobs and ended when there are none.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// A queue of jobs, threads that run them in order, and a value that the jobs share. Clones are the same pool.
+/// A queue of jobs, threads that run them in order, and a value that the jobs share. Clones share one pool.
 pub struct Threads<C, J>(Arc<Inner<C, J>>);
 
 struct Inner<C, J> {
@@ -30,7 +30,7 @@ struct State<J> {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
-    /// Makes a pool of at most `most` threads of this name; starts none yet. `work` runs a job. If a job panics,
+    /// Makes a pool of at most `most` threads with this name; starts none yet. `work` runs a job. If a job panics,
     /// neither its thread nor other jobs are affected.
     pub fn new(name: &'static str, most: usize, common: C, work: fn(&Self, J)) -> Self {
         Self(Arc::new(Inner {
@@ -58,8 +58,8 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
         self.lock().jobs.push_back(job);
     }
 
-    /// Wakes or starts a thread for the queued jobs; does not wait for them. False if there is no thread and none can
-    /// be started: then the caller, or the next call to this, has to run the jobs.
+    /// Wakes or starts a thread for the queued jobs; does not wait for them. Returns false if there is no thread and
+    /// none can be started: then the caller, or the next call to this, has to run the jobs.
     #[must_use = "there may be no thread"]
     pub fn go(&self) -> bool {
         let mut state = self.lock();
@@ -83,12 +83,12 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
         state.threads > 0
     }
 
-    /// Takes the next job, for the caller to run.
+    /// Takes the next job, which the caller runs.
     pub fn take(&self) -> Option<J> {
         self.lock().jobs.pop_front()
     }
 
-    /// Returns how many jobs have not begun.
+    /// Returns the number of jobs that have not begun.
     pub fn queued(&self) -> usize {
         self.lock().jobs.len()
     }
@@ -99,7 +99,7 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
         }
     }
 
-    /// The next job. `None` after a second without one; the thread is then no longer counted.
+    /// Waits for the next job. Returns `None` after a second without one; the thread is then no longer counted.
     fn wait(&self) -> Option<J> {
         let mut state = self.lock();
         loop {
@@ -145,7 +145,7 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
         (state.threads, state.idle)
     }
 
-    /// Whether there are other clones, such as that of a thread.
+    /// Whether there are other clones, such as a thread's.
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }

@@ -52,7 +52,8 @@ pub fn roots_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigEr
     Ok(roots)
 }
 
-/// Says what the text is instead, and what to do about it. Does not quote the text, which may be a secret.
+/// Says what the text is instead of a certificate, and what to do about it. Does not quote it, because it may be a
+/// secret.
 fn instead(pem: &[u8]) -> &'static str {
     const SEQUENCE: u8 = 0x30;
     let has = |part: &str| pem.windows(part.len()).any(|window| window == part.as_bytes());
@@ -69,7 +70,7 @@ fn instead(pem: &[u8]) -> &'static str {
     }
 }
 
-/// The process's default provider, else the one that this crate was built with.
+/// The process's default provider, or else the one that this crate was built with.
 fn provider() -> Result<Arc<CryptoProvider>, ConfigError> {
     if let Some(chosen) = CryptoProvider::get_default() {
         return Ok(Arc::clone(chosen));
@@ -98,7 +99,7 @@ fn with_trust(
 
     let verifier = match Verifier::new_with_extra_roots(extra_roots.iter().cloned(), Arc::clone(&provider)) {
         Ok(verifier) => verifier,
-        // A system without certificates, such as a minimal container: the given ones are enough.
+        // The system has no certificates, such as in a minimal container: the given ones are enough.
         Err(_) if !extra_roots.is_empty() => return only(builder, extra_roots),
         Err(error) => return Err(ConfigError::Adapter(nothing_trusted(&error))),
     };

@@ -50,13 +50,13 @@ impl<R: Reactor, W: Waiter> HttpClient<R, W> {
     }
 
     /// Starts one attempt of the call and reports its result to `waiter`; does not block. The call goes to an idle
-    /// connection or to a new one. If the server closes an idle connection just as it gets the request, before a byte
-    /// of it was written, the request goes over another one. A request that may have been written is never written
-    /// again.
+    /// connection or to a new one. If the server closes an idle connection just when the call is given to it, before a
+    /// byte of the request was written, the request goes over another one. A request that may have been written is
+    /// never written again.
     ///
     /// Extensions are made on the adapter's own thread, so that no lease depends on the user's runtime. All other calls
-    /// are made in the runtime that runs here, which is cheapest because no other thread has to be woken. If a call has
-    /// not begun there within a second, or when that runtime ends, it is made on the adapter's thread too.
+    /// are made in the runtime of the calling code, which is cheapest because no other thread has to be woken. If a
+    /// call has not begun there within a second, or if that runtime ends, the call is made on the adapter's thread too.
     pub fn make(&self, call: Call, waiter: W) {
         let place = match call.urgency {
             Urgency::Lease(_) => Place::Own,
@@ -95,7 +95,7 @@ impl<R: Reactor> Transport for HttpClient<R> {
 }
 
 impl<R: Reactor, W: Waiter> Shared<R, W> {
-    /// Starts a call at a place.
+    /// Starts a call at this place.
     pub(crate) fn start_at(
         self: &Arc<Self>,
         place: &Place<R::RuntimeId>,
@@ -116,14 +116,14 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
             .spawn(&pool.place, Connection::new(self, pool, mailbox).run());
     }
 
-    /// The pool of a place, or that of our own thread if the place is stalled.
+    /// The pool of a place, or that of our own thread if the place has stalled.
     fn pool_of(self: &Arc<Self>, place: &Place<R::RuntimeId>) -> Arc<Pool<R::RuntimeId, W>> {
         let (pool, forgotten, is_maintained) = {
             let mut pools = self.pools();
             let (pool, forgotten) = pools.of(place);
             (pool, forgotten, pools.start_maintaining())
         };
-        // Without the lock, because closing its connections wakes their tasks.
+        // Dropped without the lock, because closing its connections wakes their tasks.
         drop(forgotten);
         if !is_maintained {
             let maintenance = maintain(Arc::downgrade(self), self.reactor.clone());
@@ -161,8 +161,8 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
         (self.connector.timeout() / 2).clamp(LEAST, MOST)
     }
 
-    /// Closes connections that were idle for too long, and moves calls that the user's runtime has not begun to our own
-    /// thread. Returns the pause before the next round, or `None` if nothing is left to maintain.
+    /// Closes connections that have been idle for too long, and moves calls that the user's runtime has not begun to
+    /// our own thread. Returns the pause before the next round, or `None` if nothing is left to maintain.
     fn maintain(self: &Arc<Self>) -> Option<Duration> {
         let (now, patience) = (self.reactor.now(), self.patience());
         let (all, mut is_used) = {
@@ -183,7 +183,7 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
             }
             if let Some(since) = pool.oldest() {
                 let left = since.saturating_add(patience).saturating_sub(now);
-                // A task that was asked whether it runs has this long to answer.
+                // A task that was woken to see whether it still runs has this long to answer.
                 next = next.min(left.max(patience / 4));
             }
         }
@@ -195,7 +195,7 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
     }
 }
 
-/// Maintains the pools of a client as long as they have connections.
+/// Maintains the pools of a client for as long as they have connections.
 async fn maintain<R: Reactor, W: Waiter>(client: Weak<Shared<R, W>>, reactor: R) {
     let mut pause = client.upgrade().map(|client| client.patience());
     while let Some(time) = pause {

@@ -1,4 +1,4 @@
-//! Connects: name resolution, proxy, TCP and TLS within one timeout. Failures say at which stage.
+//! Connects: name resolution, proxy, TCP and TLS within one timeout. A failure says at which stage it happened.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) struct Connector {
     timeout: Duration,
 }
 
-/// The first hop, and the authorization for a proxy there.
+/// The first hop and, if that is a proxy, the authorization for it.
 enum Way {
     Direct,
     Forward(Endpoint, Option<HeaderValue>),
@@ -71,8 +71,8 @@ impl Connector {
         }
     }
 
-    /// `Some` if a proxy forwards the requests, with the authorization that each of them needs. A tunnel needs it only
-    /// once.
+    /// Returns `Some` if a proxy forwards the requests, with the authorization that each of them needs. A tunnel needs
+    /// the authorization only once.
     pub(crate) fn forwarding(&self) -> Option<Option<&HeaderValue>> {
         match &self.way {
             Way::Forward(_, authorization) => Some(authorization.as_ref()),

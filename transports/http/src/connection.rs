@@ -14,8 +14,8 @@ use crate::pool::Pool;
 use crate::reactor::{Place, Reactor};
 use crate::waiter::Waiter;
 
-/// A connection, in its own task. However the task ends, with its runtime or by a panic, a call that has not begun is
-/// made elsewhere.
+/// A connection, in its own task. However the task ends, whether with its runtime or by a panic, a call that has not
+/// begun is made elsewhere.
 pub(crate) struct Connection<R: Reactor, W: Waiter> {
     client: Weak<Shared<R, W>>,
     pool: Weak<Pool<R::RuntimeId, W>>,
@@ -41,7 +41,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
         match self.connect().await {
             Some(Ok(http)) => self.serve(http).await,
             Some(Err(failure)) => {
-                // `None` if the call is made elsewhere by now.
+                // `None` if the call has been made elsewhere by now.
                 if let Some(job) = self.mailbox.close() {
                     job.waiter.finish(Err(failure));
                 }
@@ -50,7 +50,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
         }
     }
 
-    /// Connects. `None` if the first call is withdrawn meanwhile, or made elsewhere.
+    /// Connects. Returns `None` if meanwhile the first call is withdrawn or made elsewhere.
     async fn connect(&self) -> Option<Result<Http, Failure>> {
         let (reactor, connector) = {
             let client = self.client.upgrade()?;
@@ -133,7 +133,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
         may_continue
     }
 
-    /// Puts the connection among the idle ones. False if the client or the pool is gone.
+    /// Adds the connection to the idle ones. Returns false if the client or the pool is gone.
     fn rest(&self) -> bool {
         let Some((client, pool)) = self.client.upgrade().zip(self.pool.upgrade()) else {
             return false;
@@ -155,7 +155,7 @@ impl<R: Reactor, W: Waiter> Drop for Connection<R, W> {
             pool.remove(&self.mailbox);
         }
         let left = self.mailbox.close();
-        // If this ran on our own thread and that is gone, there is no other place.
+        // If this ran on our own thread, and that thread is gone, there is no other place.
         if self.place != Place::Own || std::thread::panicking() {
             self.make_elsewhere(left, &Place::Own);
         }

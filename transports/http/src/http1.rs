@@ -18,7 +18,7 @@ use crate::wire::{Stream, Wire};
 /// The two halves of hyper's connection. Dropping them closes it.
 pub(crate) struct Http {
     sender: SendRequest<Full<Bytes>>,
-    /// Moves the bytes. Dropped when it is over, which gives back a request that it has not started.
+    /// Moves the bytes. Dropped when the connection is over, which gives back a request that was not started.
     bytes: Option<http1::Connection<Wire<Stream>, Full<Bytes>>>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Http {
 pub(crate) enum NoAnswer {
     /// The connection was closed before a byte of the request was written. Contains the request.
     Unsent(Box<Request<Full<Bytes>>>, Failure),
-    /// It may have been sent.
+    /// The request may have been sent.
     Failed(Failure),
 }
 
@@ -41,12 +41,12 @@ impl Http {
         })
     }
 
-    /// Moves bytes, and is ready when the connection is over.
+    /// Moves bytes; ready when the connection is over.
     pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         poll_over(&mut self.bytes, cx)
     }
 
-    /// Whether it can take the next request, as far as is known.
+    /// Whether the connection can take the next request, as far as is known.
     pub(crate) fn is_ready(&self) -> bool {
         self.bytes.is_some() && self.sender.is_ready()
     }
@@ -70,7 +70,8 @@ impl Http {
         };
         let mut answer = pin!(answer);
         let answer = poll_fn(|cx| {
-            // First the request, so that there are bytes to move; after moving them, the response may be there.
+            // The request is polled first, so that there are bytes to move; after moving them, the response may be
+            // there.
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
                 return Poll::Ready(answer);
             }
@@ -139,7 +140,8 @@ fn failed(error: &(dyn StdError + 'static)) -> Failure {
     Failure::caused_by(FailureKind::Lost, error)
 }
 
-/// Whether a head was larger, or had more lines, than hyper reads. hyper offers a method for this only to servers.
+/// Whether a response's head was larger, or had more lines, than hyper reads. hyper offers a method for this only to
+/// servers.
 fn is_head_too_large(error: &hyper::Error) -> bool {
     error.is_parse() && error.to_string() == "message head is too large"
 }

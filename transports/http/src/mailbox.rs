@@ -21,9 +21,9 @@ pub(crate) struct Job<W> {
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) max_response: usize,
-    /// When it was handed over.
+    /// When the call was handed over.
     pub(crate) since: Duration,
-    /// Its deadline.
+    /// The call's deadline.
     pub(crate) end: Duration,
 }
 
@@ -33,9 +33,9 @@ pub(crate) struct Mailbox<W>(Mutex<State<W>>);
 struct State<W> {
     job: Option<Box<Job<W>>>,
     is_closed: bool,
-    /// Wakes the task; set if it has looked here since it was last woken.
+    /// Wakes the task; set if the task has looked here since it was last woken.
     waker: Option<Waker>,
-    /// When the task was woken to see whether it still runs. It answers by looking here.
+    /// When the task was woken to see whether it still runs. The task answers by looking here.
     asked: Option<Duration>,
 }
 
@@ -76,7 +76,8 @@ impl<W: Waiter> Mailbox<W> {
         {
             return Poll::Ready(());
         }
-        // Polled without the lock, because it may run foreign code. No other call arrives before the first one is made.
+        // The call is polled without the lock, because that may run foreign code. No other call arrives before the
+        // first one is made.
         let Some(job) = self.lock().job.take() else {
             return Poll::Ready(());
         };
@@ -85,7 +86,7 @@ impl<W: Waiter> Mailbox<W> {
         is_unwanted
     }
 
-    /// Closes the mailbox. Returns the call that has not begun.
+    /// Closes the mailbox. Returns the call if it has not begun.
     pub(crate) fn close(&self) -> Option<Box<Job<W>>> {
         let mut state = self.lock();
         state.is_closed = true;
@@ -95,7 +96,8 @@ impl<W: Waiter> Mailbox<W> {
     }
 
     /// Takes the call away and closes the connection, if the call has not begun within `patience` and the task does not
-    /// run. A task may also wait for something else, such as a slow proxy: it is woken first, and has time to answer.
+    /// run. The task may also be waiting for something else, such as a slow proxy, so it is first woken and given time
+    /// to answer.
     pub(crate) fn take_late(&self, now: Duration, patience: Duration) -> Option<Box<Job<W>>> {
         let mut state = self.lock();
         let since = state.job.as_ref()?.terms.since;
@@ -123,7 +125,7 @@ impl<W: Waiter> Mailbox<W> {
         self.lock().job.as_ref().map(|job| job.terms)
     }
 
-    /// Ready when `find` finds something; until then the task is woken when that may have changed.
+    /// Ready when `find` finds something; until then, the task is woken whenever that may have changed.
     fn look<T>(&self, cx: &Context<'_>, mut find: impl FnMut(&mut State<W>) -> Option<T>) -> Poll<T> {
         let mut waker = None;
         loop {

@@ -14,9 +14,9 @@ use crate::waiter::Waiter;
 /// How many pools are kept. Programs have one or two runtimes; tests have many, one after another.
 const MAX_POOLS: usize = 4;
 
-/// The pools of the runtimes that were used last.
+/// The pools of the runtimes that were used most recently.
 pub(crate) struct Pools<Id, W: Waiter> {
-    /// The pool used last is at the end.
+    /// The pools; the most recently used one is last.
     known: Vec<PoolOf<Id, W>>,
     /// Whether a maintenance task runs.
     is_maintained: bool,
@@ -35,7 +35,7 @@ pub(crate) struct Pool<Id, W: Waiter> {
 
 struct State<W> {
     all: Vec<Arc<Mailbox<W>>>,
-    /// Idle connections, each with the time when it is closed; the oldest first.
+    /// Idle connections, the oldest first, each with the time at which it is closed.
     idle: Vec<(Duration, Arc<Mailbox<W>>)>,
 }
 
@@ -48,7 +48,8 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
         }
     }
 
-    /// Returns the pool of a place, a new one if there is none; and the old one that is removed to make room.
+    /// Returns the pool of a place, which is new if there was none, and the old pool that was removed to make room, if
+    /// any.
     pub(crate) fn of(&mut self, place: &Place<Id>) -> (PoolOf<Id, W>, Option<PoolOf<Id, W>>) {
         self.is_used = true;
         if let Some(last) = self.known.last()
@@ -61,7 +62,7 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
             Some(position) => self.known.remove(position),
             None => Arc::new(Pool::new(place.clone())),
         };
-        // Not a pool in use, or one with a call that has not begun.
+        // Neither in use, nor with a call that has not begun.
         let is_at_rest = |pool: &PoolOf<Id, W>| Arc::strong_count(pool) == 1 && pool.oldest().is_none();
         let oldest = self.known.iter().position(is_at_rest);
         let oldest = oldest.filter(|_| self.known.len() >= MAX_POOLS);
@@ -70,13 +71,13 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
         (pool, forgotten)
     }
 
-    /// Marks the pools as maintained. Returns whether they were already.
+    /// Marks the pools as maintained. Returns whether they already were.
     pub(crate) fn start_maintaining(&mut self) -> bool {
         mem::replace(&mut self.is_maintained, true)
     }
 
     /// Ends one round of maintenance; `next` is the pause before the next round, or `None` if nothing is left to
-    /// maintain. Returns the pause, or `None` if the task may end, which it may not if a pool was used meanwhile.
+    /// maintain. Returns the pause, or `None` if the task may end. It may not end if a pool was used meanwhile.
     pub(crate) fn schedule_look(&mut self, next: Option<Duration>) -> Option<Duration> {
         let next = next.or(self.is_used.then_some(Duration::MAX));
         self.is_maintained = next.is_some();
@@ -87,7 +88,8 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
         self.known.clone()
     }
 
-    /// Returns whether a pool was used since this was last called: then a call may be on its way to it.
+    /// Returns whether a pool was used since the last call of this method: if so, a call may be on its way to that
+    /// pool.
     pub(crate) fn take_used(&mut self) -> bool {
         mem::take(&mut self.is_used)
     }
@@ -105,7 +107,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
         }
     }
 
-    /// Gives a call to the connection that was used last. Returns it if there is none.
+    /// Gives a call to the connection that was used most recently. Returns the call if there is no connection.
     pub(crate) fn give(&self, now: Duration, mut job: Box<Job<W>>) -> Option<Box<Job<W>>> {
         loop {
             let last = self.lock().idle.pop();
@@ -123,14 +125,14 @@ impl<Id, W: Waiter> Pool<Id, W> {
         }
     }
 
-    /// Adds the mailbox of a new connection, which is opened for this call.
+    /// Adds the mailbox of a new connection, which is to be opened for this call.
     pub(crate) fn add(&self, first: Box<Job<W>>) -> Arc<Mailbox<W>> {
         let mailbox = Arc::new(Mailbox::new(first));
         self.lock().all.push(Arc::clone(&mailbox));
         mailbox
     }
 
-    /// Puts a connection among the idle ones.
+    /// Adds a connection to the idle ones.
     pub(crate) fn rest(&self, now: Duration, mailbox: &Arc<Mailbox<W>>) {
         let mut state = self.lock();
         let longest = (state.idle.len() == MAX_IDLE).then(|| state.idle.remove(0));
@@ -155,7 +157,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
         }
     }
 
-    /// Closes connections that were idle for too long. Returns when the next one has to be closed.
+    /// Closes connections that have been idle for too long. Returns when the next one has to be closed.
     pub(crate) fn close_old(&self, now: Duration) -> Option<Duration> {
         let mut state = self.lock();
         let over = state.idle.partition_point(|(until, _)| *until <= now);
@@ -193,7 +195,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
         self.lock().all.is_empty()
     }
 
-    /// Whether no task has ended here since a call was taken away.
+    /// Whether a call was taken away from here, and no task has ended here since.
     pub(crate) fn is_stalled(&self) -> bool {
         self.is_stalled.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! The runtime services that an adapter supplies: sockets, tasks, timers.
+//! The runtime services that an adapter supplies: sockets, tasks and timers.
 
 use core::future::{Future, ready};
 use core::time::Duration;
@@ -15,19 +15,19 @@ pub trait Reactor: Clone + Send + Sync + 'static {
     /// A timer.
     type Sleep: Future<Output = ()> + Unpin + Send + 'static;
 
-    /// Identifies one of the user's runtimes: a connection is only used in the runtime that opened it. `()` if no calls
-    /// are made in the user's runtimes.
+    /// Identifies one of the user's runtimes: a connection is only used in the runtime that opened it. It is `()` if no
+    /// calls are made in the user's runtimes.
     type RuntimeId: Clone + PartialEq + Send + Sync + 'static;
 
-    /// Returns where to make a call that starts here: in the user's runtime that runs here, or on the adapter's own
-    /// thread.
+    /// Returns where to make a call that starts here: in the user's runtime, if this code runs in one, or on the
+    /// adapter's own thread.
     fn place(&self) -> Place<Self::RuntimeId>;
 
-    /// Runs a task to its end, or drops it if its runtime ends or does not exist. [`Place::Here`] means the runtime
-    /// that runs here. Must not block.
+    /// Runs a task to its end, or drops the task if its runtime ends or does not exist. [`Place::Here`] means the
+    /// runtime of the calling code. Must not block.
     fn spawn(&self, place: &Place<Self::RuntimeId>, task: impl Future<Output = ()> + Send + 'static);
 
-    /// Whether the user's runtime that runs here can open connections. Called in the task of each connection there.
+    /// Returns whether the user's runtime can open connections. Called in the task of each connection in that runtime.
     /// True by default.
     fn is_able(&self) -> impl Future<Output = bool> + Send {
         ready(true)
@@ -38,7 +38,7 @@ pub trait Reactor: Clone + Send + Sync + 'static {
         false
     }
 
-    /// Returns the monotonic time, which includes the time that the machine slept and is the same in all threads.
+    /// Returns the monotonic time, which includes the time that the machine slept, and is the same in all threads.
     fn now(&self) -> Duration;
 
     /// Waits for `time`, which may be of any length. Called and polled in a task; may be dropped at any time.
@@ -52,11 +52,11 @@ pub trait Reactor: Clone + Send + Sync + 'static {
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// Where tasks run.
+/// A place where tasks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place<Id> {
-    /// In the user's runtime that runs here. It may stall or end at any time.
+    /// The user's runtime that the calling code runs in. It may stall or end at any time.
     Here(Id),
-    /// On the adapter's own thread.
+    /// The adapter's own thread.
     Own,
 }

@@ -1,4 +1,4 @@
-//! TCP connections: to the first address of a host that accepts one.
+//! TCP connections, to the first of a host's addresses that accepts one.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use crate::reactor::Reactor;
 
 /// A host and a port.
 pub(crate) struct Endpoint {
-    /// An IPv6 address is in brackets.
+    /// The host; an IPv6 address is in brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
 }
@@ -41,7 +41,7 @@ impl Endpoint {
 }
 
 /// Tries one address after another, each with an equal share of the time left before `end`, so that an address that
-/// does not answer leaves time for the next. `stage` maps a failure to the stage to report.
+/// does not answer leaves time for the next one. `stage` maps a failure to the stage to report.
 pub(crate) async fn connect<R: Reactor>(
     reactor: &R,
     endpoint: &Endpoint,

@@ -7,12 +7,13 @@ use cycles_client::Done;
 use cycles_proto::Failure;
 use http::Response;
 
-/// Receives the result of a call: an engine's [`Done`], or a test. Dropping it reports that there is no result.
+/// Receives the result of a call: an engine's [`Done`], or a test's own type. Dropping it reports that there is no
+/// result.
 pub trait Waiter: Send + Sync + 'static {
     /// Returns whether the call may be sent; called right before the first byte is written.
     fn begin(&mut self) -> bool;
 
-    /// Ready when the call is withdrawn. Until then `cx` is woken when that changes.
+    /// Ready when the call is withdrawn. Until then, `cx` is woken when that changes.
     fn poll_withdrawn(&self, cx: &Context<'_>) -> Poll<()>;
 
     /// Takes the result of the call.

@@ -25,8 +25,8 @@ pub(crate) struct Wire<S> {
 
 const LANDING: usize = 8 * 1024;
 
-/// After this many reads the task yields: hyper reads as long as there are bytes, and a server that never stops sending
-/// would keep the task from noticing a timeout.
+/// The number of reads after which the task yields: hyper reads for as long as there are bytes, and a server that never
+/// stops sending would keep the task from noticing a timeout.
 const READS_IN_A_ROW: u32 = 8;
 
 impl<S> Wire<S> {
@@ -51,8 +51,8 @@ impl<S: Duplex> hyper::rt::Read for Wire<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // hyper's buffer may be uninitialized, so bytes are read here first. All connections use this part of the
-        // stack, which is in the processor's cache.
+        // hyper's buffer may be uninitialized, so bytes are first read into this one. All connections use this part of
+        // the stack, which is therefore in the processor's cache.
         let mut landing = [const { MaybeUninit::uninit() }; LANDING];
         let most = buf.remaining().min(LANDING);
         let mut landed = ReadBuf::uninit(landing.get_mut(..most).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! The adapters that export the attribute, and the kinds of functions that each can guard.
+//! The adapters that export the attribute, and the kinds of functions that each of them can guard.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::quote;
@@ -15,7 +15,7 @@ pub(crate) struct Adapter {
 pub(crate) struct Private(TokenStream);
 
 impl Private {
-    /// The path with the location `span`, so that errors point there.
+    /// Returns the path with the location `span`, so that errors point there.
     pub(crate) fn at(&self, span: Span) -> TokenStream {
         let tokens = self.0.clone().into_iter().map(|mut token: TokenTree| {
             token.set_span(span);
@@ -25,8 +25,8 @@ impl Private {
     }
 }
 
-/// The location of `tokens`, with the hygiene of the expansion: names at this span never refer to names of the
-/// function, even if they are spelled the same, and lints ignore it.
+/// Returns the location of `tokens`, with the hygiene of the expansion: names at this span never refer to the
+/// function's names, even if they are spelled the same, and lints ignore the span.
 pub(crate) fn place(tokens: &impl Spanned) -> Span {
     Span::mixed_site().located_at(tokens.span())
 }

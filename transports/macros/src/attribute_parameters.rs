@@ -21,8 +21,8 @@ pub(crate) struct Parameters {
 
 macro_rules! parameters {
     ($($name:ident = $text:literal,)*) => {
-        /// A parameter. A new one has to be added here, and the compiler then names the checks; the
-        /// code that it configures is in `configuration_code.rs`.
+        /// A parameter of the attribute. If you add one here, the compiler points to the checks that need it; the code
+        /// that it configures is in `configuration_code.rs`.
         #[derive(Clone, Copy)]
         pub(crate) enum Parameter {
             $($name,)*
@@ -31,7 +31,7 @@ macro_rules! parameters {
         const NAMES: &[&str] = &[$($text),*];
 
         impl Parameter {
-            /// The parameter of this name, if there is one.
+            /// Returns the parameter with this name, if there is one.
             pub(crate) fn of(text: &str) -> Option<Self> {
                 match text {
                     $($text => Some(Self::$name),)*
@@ -70,7 +70,7 @@ impl Parameters {
     /// Parses the parameters.
     ///
     /// # Errors
-    /// All problems with the names at once. Values are checked later.
+    /// All problems with the names at once. The values are checked later.
     pub(crate) fn parse(tokens: TokenStream) -> Result<Self> {
         Self::parse_all.parse2(tokens)
     }
@@ -92,7 +92,7 @@ impl Parameters {
         problems.map_or(Ok(parameters), Err)
     }
 
-    /// Parses one parameter. After an inner error, the next parameter can still be parsed.
+    /// Parses one parameter. After an error in the inner result, the next parameter can still be parsed.
     fn parse_one(&mut self, input: ParseStream<'_>) -> Result<Result<()>> {
         if !input.peek(Ident::peek_any) {
             let problem = "every parameter needs a name: `estimate = 1000`";
@@ -156,10 +156,10 @@ impl Parameters {
             .map(|(_, value)| value)
     }
 
-    /// The value of a parameter that must be a literal.
+    /// Returns the value of a parameter that must be `true` or `false`.
     ///
     /// # Errors
-    /// If it is any expression other than `true` or `false`.
+    /// If the value is any other expression.
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
         let Some(value) = self.get(name) else {
             return Ok(None);
@@ -186,7 +186,7 @@ fn unknown(word: &str) -> String {
     }
 }
 
-/// The only name that begins or ends with the word: `ttl_ms` for `ttl`, `action_tags` for `tags`.
+/// The only parameter name that begins or ends with the word: `ttl_ms` for `ttl`, `action_tags` for `tags`.
 fn that_has(word: &str) -> Option<&'static str> {
     let word = word.to_lowercase();
     let has_it = |name: &&&str| {

@@ -1,5 +1,6 @@
-//! How the body captures the arguments if its cost reads some of them afterwards. The cost sees an argument that was
-//! captured by reference as the body left it; the compiler does not let it use an argument that the body moved.
+//! How the body captures the arguments if the cost reads some of them after the body. An argument that was captured by
+//! reference is seen by the cost as the body left it; the compiler does not let the cost use an argument that the body
+//! moved.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
@@ -8,10 +9,10 @@ use crate::adapter::{Adapter, place};
 use crate::guarded_function::{Function, Passed};
 use crate::named_variables::Names;
 
-/// The additional tokens of an async body. A blocking function needs none: it sends nothing to another thread.
+/// The additional tokens of an async body. A blocking function needs none, because it sends nothing to another thread.
 #[derive(Default)]
 pub(crate) struct Captures {
-    /// `move`, if the cost reads no argument.
+    /// `move`, if the cost does not read any argument.
     pub(crate) takes: TokenStream,
     /// Statements in front of the body.
     pub(crate) before: TokenStream,
@@ -23,7 +24,7 @@ pub(crate) struct Captures {
 }
 
 impl Captures {
-    /// `cost` holds the names in the expression for the cost.
+    /// Decides how each argument is captured. `cost` contains the names in the expression for the cost.
     pub(crate) fn of(adapter: &Adapter, function: &Function, cost: &Names) -> Self {
         let arguments = function.arguments();
         if !cost.calls_macros && !arguments.iter().any(|argument| cost.has(&argument.name)) {
@@ -46,7 +47,7 @@ impl Captures {
                 Passed::Value | Passed::Unique if !cost.has(name) => {
                     quote_spanned!(span=> let _moved = (#name,);)
                 }
-                // If the cost names only fields of it, the body may move the other fields.
+                // If the cost names only fields of the argument, the body may move the other fields.
                 Passed::Value | Passed::Unique if !cost.has_whole(name) => continue,
                 Passed::Unique => quote_spanned!(span=> let _ = &mut *#name;),
                 Passed::Value => {

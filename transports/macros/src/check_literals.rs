@@ -1,5 +1,5 @@
-//! Checks the values of parameters at compile time: literals, and names that an expression does not have. The limits
-//! are the protocol's; at run time the client checks all values again before it sends anything.
+//! Checks the values of parameters at compile time: literals, and names that are not available in an expression. The
+//! limits are the protocol's; at run time the client checks all values again before it sends anything.
 
 use core::ops::RangeInclusive;
 
@@ -72,7 +72,7 @@ fn one(name: &str, value: &Expr) -> Result<()> {
                 "this must be a `CyclesClient`, such as `client = self.client`",
             )),
         },
-        // Checked where their code is written.
+        // These are checked where their code is generated.
         Parameter::Estimate
         | Parameter::Actual
         | Parameter::ActualPerItem
@@ -126,7 +126,7 @@ fn text(name: &str, value: &Expr, length: RangeInclusive<usize>) -> Result<()> {
     Err(wrong(value, problem))
 }
 
-/// A level of a scope path.
+/// Checks a level of a scope path.
 fn level(name: &str, value: &Expr) -> Result<()> {
     text(name, value, 1..=128)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
@@ -179,11 +179,11 @@ fn dimensions(value: &Expr) -> Result<()> {
     }
 }
 
-/// Also used if the value is not an expression at all.
+/// The error for a value that is not a list of pairs; also used if the value is not an expression at all.
 pub(crate) const A_LIST_OF_PAIRS: &str =
     "dimensions are a list of pairs, or a map: `dimensions = [(\"region\", \"eu\"), (\"tier\", tier)]`";
 
-/// Finds uses of `result` and `item` in expressions that do not have them.
+/// Finds uses of `result` and `item` in expressions where they are not available.
 fn names(name: &str, value: &Expr, arguments: &[Argument]) -> Result<()> {
     let uses = |word: &str| {
         let mut search = Uses {
@@ -220,7 +220,7 @@ fn names(name: &str, value: &Expr, arguments: &[Argument]) -> Result<()> {
 struct Uses<'a> {
     word: &'a str,
     found: Option<ExprPath>,
-    /// Whether the name is an argument or bound in the expression.
+    /// Whether the name is an argument, or is bound in the expression.
     is_bound: bool,
 }
 
@@ -277,7 +277,7 @@ struct Leaves(Option<Expr>);
 impl VisitMut for Leaves {
     fn visit_expr_mut(&mut self, of: &mut Expr) {
         match of {
-            // There they leave only the closure or the async block.
+            // Inside these, they leave only the closure or the async block.
             Expr::Closure(_) | Expr::Async(_) => {}
             Expr::Await(_) | Expr::Try(_) | Expr::Return(_) => {
                 self.0.get_or_insert_with(|| of.clone());
@@ -324,7 +324,7 @@ fn units(parameters: &Parameters) -> Result<()> {
     Ok(())
 }
 
-/// The unit of an amount that the expression creates in place, such as `Amount::tokens(5)`.
+/// The unit of an amount that the expression itself creates, such as `Amount::tokens(5)`.
 fn unit_of(value: &Expr) -> Option<&'static str> {
     match value {
         Expr::Paren(inner) => unit_of(&inner.expr),

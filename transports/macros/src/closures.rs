@@ -1,10 +1,10 @@
-//! The error for a closure, as in other languages' decorators, where the attribute takes an expression.
+//! The error for a closure, as used in other languages' decorators, where the attribute takes an expression.
 
 use quote::{ToTokens, quote};
 use syn::visit_mut::{VisitMut, visit_expr_mut, visit_field_value_mut, visit_pat_ident_mut};
 use syn::{Error, Expr, ExprClosure, FieldValue, Ident, Macro, Pat, PatIdent};
 
-/// The error, with the equivalent expression.
+/// Makes the error, which shows the equivalent expression.
 pub(crate) fn instead(name: &str, closure: &ExprClosure) -> Error {
     let (over, named) = match name {
         "actual" => ("`result`", Some("result")),

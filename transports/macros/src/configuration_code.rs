@@ -11,7 +11,7 @@ use crate::nearest::nearest;
 /// The levels of a subject.
 const LEVELS: [&str; 6] = ["tenant", "workspace", "app", "workflow", "agent", "toolset"];
 
-/// The names of values in the protocol and in the models.
+/// The names of values, in the protocol and in the models.
 type Values<const N: usize> = [(&'static str, &'static str); N];
 
 const UNITS: Values<4> = [
@@ -30,7 +30,7 @@ const POLICIES: Values<3> = [
 /// An expression for the `Unit` of integers.
 ///
 /// # Errors
-/// If it is a literal that is not a unit.
+/// If it is a literal that does not name a unit.
 pub(crate) fn unit(parameters: &Parameters, private: &Private) -> Result<TokenStream> {
     match parameters.get("unit") {
         Some(unit) => value(private, "Unit", &UNITS, unit),
@@ -41,8 +41,8 @@ pub(crate) fn unit(parameters: &Parameters, private: &Private) -> Result<TokenSt
     }
 }
 
-/// An expression for the `WithCyclesConfig`, in whose scope `__cycles_unit` is the [unit]. It only borrows the
-/// arguments, so the body can still use them.
+/// An expression for the `WithCyclesConfig`, to be used where `__cycles_unit` is the [unit]. It only borrows the
+/// arguments, so that the body can still use them.
 ///
 /// # Errors
 /// If there is no estimate, or a literal is not valid for its parameter.
@@ -105,7 +105,7 @@ pub(crate) fn reading(private: &Private, value: &Expr, unit: &TokenStream) -> Re
     counted(private, "reading", value, unit)
 }
 
-/// Catches a unit or a policy that was written as a bare name in lower case, unless an argument has that name.
+/// Reports a unit or a policy that was written as a bare name in lower case, unless an argument has that name.
 ///
 /// # Errors
 /// If the name is close to that of a unit or a policy.
@@ -183,7 +183,7 @@ pub(crate) fn client(parameters: &Parameters, private: &Private) -> TokenStream 
         }
         Some(client) => {
             let (span, private) = (place(client), private.at(place(client)));
-            // Bound to a name first, so that a value that is a reference already works as well.
+            // Bound to a name first, so that a value that is already a reference works as well.
             quote_spanned! {span=>
                 match &(#client) {
                     __cycles_client => ::core::result::Result::Ok(#private::client(__cycles_client)),
@@ -213,7 +213,8 @@ fn subject(parameters: &Parameters, private: &Private) -> Result<Option<TokenStr
     Ok(Some(quote!(#path::Subject { #(#members),* })))
 }
 
-/// A value of one of the protocol's enumerations: its name in the protocol, or an expression of its type.
+/// An expression for a value of one of the protocol's enumerations, given by its name in the protocol or by an
+/// expression of its type.
 fn value(private: &Private, of: &str, values: &[(&str, &str)], given: &Expr) -> Result<TokenStream> {
     let of = Ident::new(of, Span::mixed_site());
     let (span, private) = (place(given), private.at(place(given)));

@@ -1,4 +1,4 @@
-//! The expansion: the function, with its body passed to the adapter.
+//! The expansion: the function, which passes its body to the adapter.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -83,8 +83,8 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
     Ok(quote!(#(#attributes)* #visibility #signature { #guarded }))
 }
 
-/// The body as a future or a closure. Its cost comes after it, so that the compiler knows the type of the result, and
-/// that the body no longer uses its arguments.
+/// The body as a future or a closure. The expression for its cost follows it, so that the compiler knows the type of
+/// the result, and that the body no longer uses its arguments.
 fn body(
     adapter: &Adapter,
     private: &Private,
@@ -98,7 +98,8 @@ fn body(
     let (return_type, body) = (function.return_type(), &function.body);
     let span = place(&return_type);
     let path = private.at(span);
-    // Never executed. It gives the compiler the type for `?` and `return`, and checks that this type can hold a denial.
+    // Never executed. Tells the compiler the type for `?` and `return`, and checks that this type can represent a
+    // denial.
     let typed = quote_spanned! {span=>
         if false {
             #hints
@@ -217,7 +218,7 @@ fn charge(
     }
 }
 
-/// A closure that returns the cost of a result, if known. Integers have the unit that is passed to it.
+/// A closure that returns the cost of a result, if the cost is known. Integers have the unit that is passed to it.
 fn cost(private: &Private, actual: &Expr, names: &Names, function: &Function) -> Result<TokenStream> {
     let (span, path) = (place(actual), private.at(place(actual)));
     let (unit, value) = (
@@ -237,7 +238,7 @@ fn cost(private: &Private, actual: &Expr, names: &Names, function: &Function) ->
 }
 
 /// Makes the compiler check that the result is complete when the function returns, if the signature spells out its
-/// type; for an `impl Trait`, the name of the trait was checked already.
+/// type; for an `impl Trait`, the name of the trait has already been checked.
 fn paid(private: &Private, function: &Function) -> TokenStream {
     // If the type may not be a `Result`, the compiler reports that instead.
     if function.is_inferred() {
@@ -255,7 +256,7 @@ fn paid(private: &Private, function: &Function) -> TokenStream {
     }
 }
 
-/// A closure that reads the cost of an item; if the items are results, of the value inside `Ok`.
+/// A closure that reads the cost of an item or, if the items are results, the cost of the value inside `Ok`.
 fn read(private: &Private, per_item: &Expr, names: &Names, items: &Items) -> Result<TokenStream> {
     let span = place(per_item);
     let reading = configuration_code::reading(private, per_item, &quote_spanned!(span=> &__cycles_unit))?;
@@ -273,8 +274,8 @@ fn read(private: &Private, per_item: &Expr, names: &Names, items: &Items) -> Res
     })
 }
 
-/// The pattern that binds `word` for an expression: the identifier as it is written there, so that both have the same
-/// hygiene.
+/// The pattern that binds `word` for an expression. It uses the identifier as it is written in the expression, so that
+/// both have the same hygiene.
 fn named(word: &str, names: &Names) -> TokenStream {
     names
         .find(word)

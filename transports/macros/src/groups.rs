@@ -1,5 +1,5 @@
-//! Groups without delimiters: `macro_rules!` macros put them around the types and expressions that they were given.
-//! Code that inspects a type or an expression has to look through them.
+//! Groups without delimiters: `macro_rules!` macros put them around the types and expressions that were passed to them.
+//! Code that inspects a type or an expression has to look through these groups.
 
 use syn::{Expr, Type};
 

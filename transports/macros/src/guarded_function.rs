@@ -1,4 +1,4 @@
-//! The function below the attribute. Its body is copied unparsed: the compiler reports any error in it.
+//! The function below the attribute. Its body is copied without being parsed: the compiler reports any error in it.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::ext::IdentExt;
@@ -91,7 +91,7 @@ impl Function {
                 }),
                 FnArg::Typed(argument) => {
                     let before = named.0.len();
-                    // Only read: the mutable visitor is the one that this crate uses anyway.
+                    // The pattern is only read: the mutable visitor is the one that this crate uses anyway.
                     named.visit_pat_mut(&mut Pat::clone(&argument.pat));
                     if let (Pat::Ident(_), Some(named)) = (&*argument.pat, named.0.get_mut(before))
                         && named.is == Passed::Value
@@ -113,7 +113,7 @@ impl Function {
         inferred.0
     }
 
-    /// The return type as it can be written within the body: each `impl Trait` is replaced by `_`.
+    /// The return type, as it can be written within the body: each `impl Trait` is replaced by `_`.
     pub(crate) fn return_type(&self) -> Type {
         match &self.signature.output {
             ReturnType::Default => syn::parse_quote!(()),
@@ -156,7 +156,7 @@ impl Parse for Function {
     }
 }
 
-/// Whether it is a built-in or standard type that is certainly not a `Result`. The compiler checks other types.
+/// Whether this is a built-in or standard type that is certainly not a `Result`. The compiler checks other types.
 fn is_known(path: &Path) -> bool {
     const KNOWN: [&str; 20] = [
         "String", "Option", "Vec", "Box", "bool", "char", "str", "f32", "f64", "i8", "i16", "i32", "i64",
@@ -174,10 +174,10 @@ pub(crate) struct Argument {
     pub(crate) is: Passed,
 }
 
-/// How an argument is passed, as far as its type shows.
+/// How an argument is passed, as far as its type shows that.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passed {
-    /// By value, or by an alias of a reference.
+    /// By value, or as a type alias that may be a reference.
     Value,
     Shared,
     Unique,
@@ -203,7 +203,7 @@ impl VisitMut for Named {
             (Some(_), None) => Passed::Shared,
             (Some(_), Some(_)) => Passed::Unique,
         };
-        // A name that begins with a capital is a constant or a variant.
+        // A name that begins with a capital letter is a constant or a variant.
         if !named.ident.unraw().to_string().starts_with(char::is_uppercase) {
             self.0.push(Argument {
                 name: named.ident.clone(),

@@ -1,15 +1,15 @@
-//! The variables that tokens name: as identifiers, and within the braces of a format string.
+//! The variables that tokens name, as identifiers or within the braces of a format string.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use syn::Lit;
 use syn::ext::IdentExt;
 
-/// The variables that some tokens name. It errs on the side of too many: a string with braces may not be a format
-/// string.
+/// The variables that some tokens name. This errs on the side of too many, because a string with braces may not be a
+/// format string.
 #[derive(Default)]
 pub(crate) struct Names {
     named: Vec<Name>,
-    /// Whether a macro is called, which may name more than can be seen here.
+    /// Whether a macro is called, which may use more names than can be seen here.
     pub(crate) calls_macros: bool,
 }
 
@@ -17,7 +17,7 @@ struct Name {
     /// The name without `r#`.
     word: String,
     span: Span,
-    /// Whether only a field of it is named.
+    /// Whether only a field of the variable is named.
     is_field: bool,
 }
 
@@ -28,13 +28,13 @@ impl Names {
         names
     }
 
-    /// Whether a variable is named.
+    /// Whether this variable is named.
     pub(crate) fn has(&self, variable: &Ident) -> bool {
         let word = variable.unraw();
         self.named.iter().any(|name| word == name.word)
     }
 
-    /// Whether a variable is named, and not only fields of it.
+    /// Whether this variable is named as a whole, and not only fields of it.
     pub(crate) fn has_whole(&self, variable: &Ident) -> bool {
         let word = variable.unraw();
         self.named.iter().any(|name| word == name.word && !name.is_field)

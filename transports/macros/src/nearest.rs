@@ -7,7 +7,7 @@ pub(crate) fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     is_near.then_some(name)
 }
 
-/// The number of letters to insert, remove or replace, ignoring case.
+/// The number of letters to insert, remove or replace to turn one word into the other, ignoring case.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to) = (from.to_lowercase(), to.to_lowercase());
     let mut row: Vec<usize> = (0..=to.len()).collect();

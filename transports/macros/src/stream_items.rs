@@ -16,7 +16,7 @@ pub(crate) struct Items {
     /// The name of its trait or type in the signature.
     name: Ident,
     kind: Kind,
-    /// Whether each item is written as a `Result`.
+    /// Whether the signature writes each item as a `Result`.
     pub(crate) are_results: bool,
 }
 
@@ -28,7 +28,7 @@ enum Kind {
     AsyncRead,
 }
 
-/// Compared as whole names: a `TcpStream` is not a stream.
+/// The names of streams, iterators and readers. They are compared as a whole: a `TcpStream` is not a stream.
 const TRAITS: [(&str, Kind); 11] = [
     ("Stream", Kind::Stream),
     ("TryStream", Kind::Stream),
@@ -43,16 +43,16 @@ const TRAITS: [(&str, Kind); 11] = [
     ("AsyncBufRead", Kind::AsyncRead),
 ];
 
-/// The names in [`TRAITS`] that are types.
+/// The names in [`TRAITS`] that are types, not traits.
 const BOXED: [&str; 2] = ["BoxStream", "LocalBoxStream"];
 
 impl Items {
-    /// The stream, iterator or reader in the return type. `None` for a blocking one in an async function, where it
+    /// Finds the stream, iterator or reader in the return type. `None` if it blocks and the function is async, where it
     /// counts as complete.
     pub(crate) fn of(adapter: &Adapter, function: &Function) -> Option<Self> {
         let value = value(&function.signature.output)?;
         let mut search = Search::default();
-        // Only read: the mutable visitor is the one that this crate uses anyway.
+        // The type is only read: the mutable visitor is the one that this crate uses anyway.
         search.visit_type_mut(&mut value.clone());
         let (name, kind) = search.found?;
         let blocks = matches!(kind, Kind::Iterator | Kind::Read);
@@ -63,7 +63,7 @@ impl Items {
         })
     }
 
-    /// The error if no cost per item is given.
+    /// The error if the attribute gives no cost per item.
     pub(crate) fn unpaid(&self, adapter: &Adapter) -> Error {
         let problem = self.foreign(adapter).unwrap_or(match self.kind {
             Kind::Stream | Kind::AsyncRead => {
@@ -82,7 +82,7 @@ impl Items {
         Error::new_spanned(&self.name, problem)
     }
 
-    /// The reason why this adapter cannot charge for it at all, if it cannot.
+    /// The reason why this adapter cannot charge for it at all, if there is one.
     fn foreign(&self, adapter: &Adapter) -> Option<&'static str> {
         match self.kind {
             Kind::Stream if !adapter.is_async => Some(
@@ -98,8 +98,8 @@ impl Items {
         }
     }
 
-    /// The return expression: `made`, the `Result` of the wrapped stream, iterator or reader, boxed if the signature
-    /// says so.
+    /// The return expression. `made` is the `Result` of the wrapped stream, iterator or reader, which is boxed if the
+    /// signature says so.
     ///
     /// # Errors
     /// If the wrapped value does not fit the signature.
@@ -140,7 +140,7 @@ impl Items {
         })
     }
 
-    /// The names of the function that runs the body, and of the one that combines its result with the cost.
+    /// The names of two functions: the one that runs the body, and the one that combines its result with the cost.
     pub(crate) fn metered(&self) -> (&'static str, &'static str) {
         if self.kind == Kind::Read {
             ("metered_read", "made_read")
@@ -180,7 +180,7 @@ enum Held {
     Pinned,
 }
 
-/// `None` if it is a part of another type.
+/// How the type is held; `None` if it is a part of another type.
 fn held(value: &Type) -> Option<Held> {
     match groups::ty(value) {
         Type::ImplTrait(_) => Some(Held::Plain),

@@ -1,4 +1,4 @@
-//! The background thread: runs timers, and makes calls that no runtime of the user can make.
+//! The background thread: runs timers, and makes calls that cannot be made in the user's runtime.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::reactor::TokioReactor;
 
-/// One for all clients of a process.
+/// The background thread, which all clients of a process share.
 static BACKGROUND: Background<Handle> = Background::new("cycles-tokio", prepare);
 
 fn prepare() -> io::Result<(Handle, Run<Handle>)> {

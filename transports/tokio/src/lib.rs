@@ -26,7 +26,7 @@ pub use cycles_proto::{
 #[cfg(feature = "macros")]
 pub use cycles_macros::tokio as cycles;
 
-/// For the expansion of the attribute `cycles`.
+/// Private items, for the code that the attribute `cycles` generates.
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
@@ -38,7 +38,7 @@ pub mod __private {
 
     pub use crate::{CyclesClient, WithCyclesConfig, default_client};
 
-    /// The client that a function names.
+    /// Clones the client that an attribute names.
     pub fn client(client: &CyclesClient) -> CyclesClient {
         client.clone()
     }

@@ -16,16 +16,16 @@ use tokio::sync::oneshot;
 
 type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// How many runtimes are remembered. Programs have one or two; tests have many, one after another.
+/// How many runtimes are remembered. Programs have one or two runtimes; tests have many, one after another.
 const MOST_MET: usize = 16;
 
-/// Makes calls in the user's runtime if that has I/O. Timers run on our own thread, because the user's runtime may be
-/// blocked or have no timers.
+/// Makes calls in the user's runtime if that runtime has I/O. Timers run on our own thread, because the user's runtime
+/// may be blocked or have no timers.
 #[derive(Clone)]
 pub(crate) struct TokioReactor {
     clock: Clock,
     own: Arc<OnceLock<Handle>>,
-    /// The user's runtimes that were used last, and whether they have I/O.
+    /// The most recently used runtimes of the user, and whether each has I/O.
     met: Arc<Mutex<Vec<(Id, bool)>>>,
 }
 
@@ -76,14 +76,14 @@ impl Reactor for TokioReactor {
         }
     }
 
-    /// tokio panics if I/O is missing, and offers no other way to find out: a task without a call tries it.
+    /// Tries I/O in a task without a call: tokio panics if I/O is missing, and offers no other way to find out.
     async fn is_able(&self) -> bool {
         let here = Handle::current();
         if let Some(has_io) = self.has_io(here.id()) {
             return has_io;
         }
         let trial = here.spawn(async { drop(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await) });
-        // If the runtime ends meanwhile, this counts as no I/O.
+        // If the runtime ends meanwhile, it counts as having no I/O.
         let has_io = trial.await.is_ok();
         let mut met = self.met();
         if met.len() == MOST_MET {
@@ -107,7 +107,7 @@ impl Reactor for TokioReactor {
         let Some(own) = self.own.get().filter(is_elsewhere) else {
             return Box::pin(tokio::time::sleep(time));
         };
-        // As a task of our runtime: a timer must not outlive its runtime, and ours ends with the last client.
+        // Runs as a task of our runtime: a timer must not outlive its runtime, and ours ends with the last client.
         let (mut over, is_over) = oneshot::channel::<()>();
         own.spawn(async move {
             let mut timer = pin!(tokio::time::sleep(time));

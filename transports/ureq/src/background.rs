@@ -1,4 +1,4 @@
-//! The background thread, which runs timers, and the transport, whose threads make calls.
+//! The background thread, which runs timers, and the transport, which makes calls on threads of its own.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use cycles_proto::{Call, ConfigError, CyclesConfig};
 use crate::http_client::HttpClient;
 use crate::workers::{Workers, keep_next_job};
 
-/// One for all clients of a process.
+/// The background thread, which all clients of a process share.
 static BACKGROUND: Background<()> = Background::new("cycles-ureq", prepare);
 
 #[expect(
@@ -30,7 +30,7 @@ pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Ad
     Ok((Arc::new(transport), Arc::new(Timer::new(&BACKGROUND))))
 }
 
-/// Makes calls with ureq, each on a thread that blocks for the response.
+/// Makes calls with ureq, each on a thread that blocks until the response has arrived.
 struct Ureq {
     http: Arc<HttpClient>,
     workers: Workers,
@@ -52,7 +52,7 @@ impl Transport for Ureq {
     }
 }
 
-/// Makes the call. `ends` runs when the response is there, before it is reported.
+/// Makes the call. `ends` runs when the result is there, before it is reported.
 fn exchange(http: &HttpClient, call: Call, mut done: Done, ends: impl FnOnce()) {
     if done.begin() {
         let result = http.exchange(call);

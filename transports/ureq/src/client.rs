@@ -10,13 +10,13 @@ use cycles_proto::{CyclesConfig, TraceParent};
 
 use crate::background::connect;
 
-/// A client of a Cycles server on ureq. Its methods are those of [`Client`], and block the calling thread. It may be
+/// A client of a Cycles server, on ureq. Its methods are those of [`Client`], and block the calling thread. It may be
 /// used from any thread, including one of an async runtime: timers and background work run on threads of its own.
 #[derive(Clone)]
 pub struct CyclesClient(Client);
 
 impl CyclesClient {
-    /// Returns a builder of a client for this API key and server address.
+    /// Returns a builder for a client with this API key and server address.
     pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesClientBuilder {
         CyclesClientBuilder::new(api_key, base_url, make, |client| Self(Client::new(client)))
     }
@@ -36,14 +36,14 @@ impl CyclesClient {
         Self(Client::new(make(config, options)))
     }
 
-    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations that are made with
-    /// it.
+    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations made with the
+    /// returned client.
     #[must_use]
     pub fn with_observer(&self, observer: impl Observer) -> Self {
         Self(self.0.with_observer(observer))
     }
 
-    /// Returns a client on the same connections whose calls belong to the caller's trace.
+    /// Returns a client that uses the same connections, and whose calls belong to the caller's trace.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         Self(self.0.with_trace_parent(parent))
@@ -66,7 +66,7 @@ impl fmt::Debug for CyclesClient {
     }
 }
 
-/// Collects the settings of a client; [`build`](cycles_client::CyclesClientBuilder::build) makes it.
+/// Collects the settings of a client; [`build`](cycles_client::CyclesClientBuilder::build) makes the client.
 pub type CyclesClientBuilder = cycles_client::CyclesClientBuilder<CyclesClient>;
 
 fn make(config: CyclesConfig, options: Options) -> cycles_client::Client {

@@ -1,5 +1,5 @@
-//! Connects through proxy, TCP and TLS, and reports at which stage it failed. A call that fails here was never sent; a
-//! call that fails later may have been.
+//! Connects through proxy, TCP and TLS, and reports the stage at which connecting failed. A call that fails here was
+//! never sent; a call that fails later may have been.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -32,7 +32,7 @@ impl ConnectError {
         }
     }
 
-    /// An error of this stage, or of an inner one.
+    /// Reports `error` as an error of this stage, except that a timeout stays a timeout.
     pub(crate) fn at(stage: FailureKind, error: Error) -> Self {
         if matches!(error, Error::Timeout(_)) {
             return Self::timed_out();
@@ -52,7 +52,7 @@ impl ConnectError {
         }
     }
 
-    /// The failure that the session gets.
+    /// The failure to report to the session.
     pub(crate) fn failure(&self) -> Failure {
         match &self.source {
             Some(_) => Failure::caused_by(self.kind, self),
@@ -104,7 +104,7 @@ impl<In: Transport, C: Connector<In>> Connector<In> for ViaProxy<C> {
 pub(crate) struct DirectConnector {
     tcp: TcpConnector,
     names: CachingResolver,
-    /// The stage of a failure: the connection to the server, or to the proxy in its place.
+    /// The stage to report on failure: the connection to the server, or to the proxy in its place.
     stage: FailureKind,
 }
 

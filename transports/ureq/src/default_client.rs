@@ -18,8 +18,8 @@ pub fn set_default_client(client: CyclesClient) {
     DEFAULT.set(client);
 }
 
-/// Returns the client of the surrounding [`with_default_client`], else the one given to [`set_default_client`].
-/// Functions with the attribute `cycles` use it unless they name another.
+/// Returns the client of the surrounding [`with_default_client`], or else the one given to [`set_default_client`].
+/// Functions with the attribute `cycles` use it unless they name another client.
 ///
 /// # Errors
 /// [`Error::Config`] if there is neither.
@@ -27,7 +27,8 @@ pub fn default_client() -> Result<CyclesClient, Error> {
     Ok(DEFAULT.get()?)
 }
 
-/// Runs `f` with this [`default_client`], for tests that run in parallel. Does not apply to threads that `f` starts.
+/// Runs `f` with this client as its [`default_client`], for tests that run in parallel. Does not apply to threads that
+/// `f` starts.
 pub fn with_default_client<T>(client: CyclesClient, f: impl FnOnce() -> T) -> T {
     DEFAULT.enter(client, f)
 }

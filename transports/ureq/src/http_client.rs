@@ -25,13 +25,14 @@ pub(crate) struct HttpClient {
     agent: Agent,
     redactor: Redactor,
     names: CachingResolver,
-    /// The stage that a failed name resolution counts as; `None` if a tunnel's proxy resolves the name.
+    /// The stage that a failed name resolution is reported as; `None` if a tunnel's proxy resolves the name.
     naming: Option<FailureKind>,
-    /// For name resolution, TCP and TLS together.
+    /// The timeout for name resolution, TCP and TLS together.
     connect_timeout: Duration,
 }
 
-/// The size of ureq's buffers for each connection. A ledger's responses are far smaller; a larger one is read in parts.
+/// The size of ureq's buffers for each connection. A ledger's responses are far smaller; a larger response is read in
+/// parts.
 const BUFFER: usize = 16 * 1024;
 
 /// A panic during an attempt loses only its connection: the pool and the other connections stay consistent.
@@ -100,13 +101,14 @@ impl HttpClient {
     pub(crate) fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
         let began = Instant::now();
         if let Some(stage) = self.naming {
-            // Resolved here so that name and connection share one timeout. ureq resolves again, from the cache.
+            // Resolved here, so that name resolution and connecting share one timeout. ureq resolves again, from the
+            // cache.
             self.names
                 .resolve(call.request.uri(), self.connect_timeout.min(call.timeout))
                 .map_err(|error| ConnectError::at(stage, error.into()).failure())?;
         }
         let elapsed = began.elapsed();
-        // With zero every idle connection is too old, and is closed.
+        // With zero, every idle connection is too old and is closed.
         let idle = if call.fresh { Duration::ZERO } else { IDLE };
         let time = Time {
             whole: call.timeout.saturating_sub(elapsed),
@@ -153,11 +155,11 @@ impl HttpClient {
 struct Time {
     whole: Duration,
     connect: Duration,
-    /// The longest idle time of a connection to use.
+    /// How long a connection may have been idle and still be used.
     idle: Duration,
 }
 
-/// The meaning of an error of ureq. After connecting, the request may have been sent.
+/// Translates an error of ureq. After connecting, the request may have been sent.
 fn failure(error: &Error) -> Failure {
     if let Error::Other(other) = error
         && let Some(connect) = other.downcast_ref::<ConnectError>()
@@ -180,7 +182,8 @@ fn failure(error: &Error) -> Failure {
     }
 }
 
-/// The inner error's type is not public, but its name is in its `Debug`.
+/// Whether the response has too many headers. The inner error's type is not public, but its name is in its `Debug`
+/// output.
 fn has_too_many_headers(error: &Error) -> bool {
     matches!(error, Error::Protocol(error) if format!("{error:?}") == "HttpParseTooManyHeaders")
 }

@@ -1,6 +1,6 @@
-//! Proxies for ureq: the supported protocols, tunnels, and what a request to a forwarding proxy has in addition.
+//! Proxies for ureq: the supported protocols, tunnels, and the additions to a request for a forwarding proxy.
 //!
-//! ureq itself only tunnels. It does not know of a forwarding proxy. So when ureq resolves the server,
+//! ureq itself supports only tunnels, and does not know of a forwarding proxy. So when ureq resolves the server,
 //! [`CachingResolver`](crate::resolver::CachingResolver) returns the proxy's addresses, and
 //! [`Redactor`](crate::redacted_trace_log::Redactor) writes the [additions](Forwarding).
 
@@ -19,7 +19,7 @@ pub(crate) const SPOKEN: &[ProxyProtocol] = &[
     ProxyProtocol::Socks5h,
 ];
 
-/// A tunnelling proxy as ureq configures it.
+/// A tunnelling proxy, as ureq is configured for it.
 pub(crate) fn tunnel(proxy: &Proxy) -> Result<ureq::Proxy, ConfigError> {
     let mut builder = ureq::Proxy::builder(match proxy.protocol() {
         ProxyProtocol::Http => ureq::ProxyProtocol::Http,
@@ -47,7 +47,7 @@ pub(crate) fn tunnel(proxy: &Proxy) -> Result<ureq::Proxy, ConfigError> {
 pub(crate) struct Forwarding {
     /// Scheme and authority, written before the path to make the URL absolute.
     pub(crate) address: Vec<u8>,
-    /// The header line with user and password, or nothing. ureq does not see it, and so cannot log it.
+    /// The header line with user and password, or nothing. ureq does not see this line, so it cannot log it.
     pub(crate) authorization: Vec<u8>,
 }
 

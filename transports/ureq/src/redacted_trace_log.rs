@@ -1,9 +1,10 @@
-//! Keeps the API key out of ureq's trace logs, which show every byte that it writes and reads. A request has stars in
+//! Keeps the API key out of ureq's trace logs, which show every byte that ureq writes and reads. A request has stars in
 //! place of the key until it reaches the socket. If a response echoes the key, ureq sees a stand-in, which is replaced
-//! by the key afterwards: it may be part of an id.
+//! by the key afterwards, because it may be part of an id.
 //!
-//! All bytes pass here, so two more things are done: head and body of a request are written in one piece, where ureq
-//! would write two; and a request to a forwarding proxy gets its [additions](Forwarding), which ureq cannot write.
+//! All bytes pass through here, so two more things are done: the head and the body of a request are written in one
+//! piece, where ureq would write two; and a request to a forwarding proxy gets its [additions](Forwarding), which ureq
+//! cannot write.
 
 use core::ops::Range;
 use core::{fmt, mem};
@@ -31,8 +32,8 @@ struct Secret {
     /// The end of a header line with the stars, from the colon to the line break.
     line: Vec<u8>,
     stars: HeaderValue,
-    /// Stands in for the key in a response. It has the same length, and is random, so that no server can send it by
-    /// chance.
+    /// The stand-in for the key in a response. It has the same length as the key, and is random, so that no server can
+    /// send it by chance.
     stand_in: Vec<u8>,
     forwarding: Option<Forwarding>,
 }
@@ -42,14 +43,15 @@ pub(crate) struct Redacted<T> {
     connection: T,
     secret: Arc<Secret>,
     buffers: LazyBuffers,
-    /// How many bytes of the connection's output buffer are filled and not sent.
+    /// How many bytes of the connection's output buffer are filled but not yet sent.
     unsent: usize,
     /// Whether the next output begins a new request.
     is_between: bool,
 }
 
 impl Redactor {
-    /// Serves requests to `server`, which `forwarder` forwards if there is one. The stand-in is derived from `seed`.
+    /// Makes the redactor for requests to `server`, which go through `forwarder` if there is one. The stand-in is
+    /// derived from `seed`.
     pub(crate) fn new(key: &ApiKey, seed: Seed, server: &Uri, forwarder: Option<&Proxy>) -> Self {
         let forwarding = forwarder.map(|proxy| Forwarding::new(server, proxy));
         let key = key.expose().to_owned();
@@ -71,7 +73,7 @@ impl Redactor {
         for value in head.headers.values_mut().filter(|value| is_in(value.as_bytes())) {
             let mut bytes = value.as_bytes().to_vec();
             self.0.unmask(&mut bytes);
-            // The key is valid in a header, so the whole value is.
+            // The key is valid in a header, so the whole value is valid too.
             *value = HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| value.clone());
         }
         if is_in(&body) {
@@ -224,7 +226,7 @@ impl<T: Transport> Transport for Redacted<T> {
     }
 }
 
-/// A shorter key could appear by chance in parts of HTTP itself.
+/// The length of the shortest key to hide: a shorter one could appear by chance in parts of HTTP itself.
 const SHORTEST: usize = 8;
 
 fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {

@@ -1,5 +1,5 @@
-//! A cache of resolved names. ureq resolves before every call, whether or not it has a connection, and its own resolver
-//! starts a thread each time to enforce the timeout.
+//! A cache of resolved names. ureq resolves a name before every call, whether or not it has a connection, and its own
+//! resolver starts a thread each time to enforce the timeout.
 
 use core::time::Duration;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -15,13 +15,13 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::connect::ConnectError;
 
-/// The resolved names of one client: its server's, or its proxy's. Clones share them.
+/// The resolved names of one client: its server's name, or its proxy's. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CachingResolver(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The proxy to connect to, whichever server is asked for.
+    /// The proxy to connect to, whichever server is requested.
     proxy: Option<Uri>,
     known: Mutex<Vec<Name>>,
     changed: Condvar,
@@ -32,7 +32,7 @@ struct Inner {
 struct Name {
     host_and_port: String,
     addresses: Vec<SocketAddr>,
-    /// When they were resolved; `None` if they are to be resolved again.
+    /// When the addresses were resolved; `None` if they are to be resolved again.
     learnt: Option<Instant>,
     /// Whether a thread is resolving the name.
     is_being_asked: bool,
@@ -79,7 +79,7 @@ impl CachingResolver {
                         ConnectError::new(FailureKind::Dns, problem)
                     }));
                 }
-                // The old addresses are the best there are.
+                // The old addresses are the best available.
                 name.learnt = Some(Instant::now());
                 return Ok(list(&name.addresses));
             }
@@ -95,7 +95,7 @@ impl CachingResolver {
         }
     }
 
-    /// After a failed connection: the next call resolves the name again.
+    /// Makes the next call resolve the name again, because a connection failed.
     pub(crate) fn expire(&self, uri: &Uri) {
         let expired = self.host_and_port(uri);
         for name in self.lock().iter_mut() {
@@ -176,7 +176,7 @@ fn list(addresses: &[SocketAddr]) -> ResolvedSocketAddrs {
     list
 }
 
-/// How many addresses ureq's list holds.
+/// The number of addresses that fit into ureq's list.
 const MOST: usize = 16;
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ pub(crate) struct Workers(Threads<(), Job>);
 type Job = Box<dyn FnOnce() + Send>;
 
 thread_local! {
-    /// Whether the job of this thread only has its result to report, so that the thread is free for the next job.
+    /// Whether this thread's job has only to report its result, so that the thread is free for the next job.
     static IS_ENDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Called by a job that only has its result to report: this thread takes the next job that is submitted on it.
+/// Called by a job that has only to report its result: this thread then takes the next job that is submitted on it.
 pub(crate) fn keep_next_job() {
     IS_ENDING.set(true);
 }
@@ -27,8 +27,8 @@ impl Workers {
         }))
     }
 
-    /// Runs the job on a thread. If the system has no more threads, the job waits for an existing one; if there is
-    /// none, it is dropped.
+    /// Runs the job on a thread. If the system cannot start more threads, the job waits for an existing one; if there
+    /// is none, the job is dropped.
     pub(crate) fn submit(&self, job: impl FnOnce() + Send + 'static) {
         self.0.push(Box::new(job));
         // If this thread is about to be free, it takes the job itself.

@@ -12,7 +12,7 @@ use super::{Client, Metered, ReservationGuard, guard_meter, try_with_cycles};
 use crate::context::GuardContext;
 use crate::engine::{block_on, without_helping};
 
-/// Pairs the iterator that the body of a guarded function made with the function that reads an item's price.
+/// Pairs an iterator, which the body of a guarded function made, with the function that reads an item's price.
 ///
 /// # Errors
 /// The body's own error.
@@ -24,7 +24,7 @@ where
     made.map(|items| (items, read))
 }
 
-/// Like [`made`], for a reader; the function reads the price of the bytes of each read.
+/// Like [`made`], but for a reader: the function returns the price of the bytes of each read.
 ///
 /// # Errors
 /// The body's own error.
@@ -41,8 +41,8 @@ pub fn called<O>(function: impl FnOnce() -> O) -> O {
     function()
 }
 
-/// Runs the body of a guarded function, and returns the value that it [ended](cycles_proto::attribute::ended) with. If
-/// the cost is unknown, it costs the estimate.
+/// Runs the body of a guarded function and returns the value that it [ended](cycles_proto::attribute::ended) with. If
+/// the cost is unknown, the estimate is charged.
 ///
 /// # Errors
 /// The body's own error, unchanged, or the reason why it did not run.
@@ -64,8 +64,8 @@ where
     Ok(completed.value)
 }
 
-/// Runs the body of a guarded function that makes an iterator, and returns what it [made](made): the reservation
-/// lives as long as the iterator.
+/// Runs the body of a guarded function that makes an iterator, and returns the iterator that it [made](made), metered.
+/// The reservation lives as long as the iterator.
 ///
 /// # Errors
 /// The body's own error, unchanged, or the reason why it did not run.
@@ -83,7 +83,7 @@ where
     Ok(guard_meter::metered(guard, items, read).within(context))
 }
 
-/// Like [`metered`], for a body that makes a reader.
+/// Like [`metered`], but for a body that makes a reader.
 ///
 /// # Errors
 /// The body's own error, unchanged, or the reason why it did not run.
@@ -101,8 +101,8 @@ where
     Ok(guard_meter::metered(guard, source, read).within(context))
 }
 
-/// Reserves budget and runs `body` on it. Returns the guard, the iterator or reader that the body made, and its
-/// context. If the body panics, dropping the guard gives the budget back.
+/// Reserves budget and runs `body` on it. Returns the guard, the iterator or reader that the body made, and the context
+/// that the body ran in. If the body panics, dropping the guard gives the budget back.
 fn open<C, I, E>(
     client: Result<C, Error>,
     config: &WithCyclesConfig,
@@ -118,8 +118,8 @@ where
     Ok((ReservationGuard::new(guard), source, context))
 }
 
-/// The value of a guarded function, to check at compile time whether it still has to be consumed. Method resolution
-/// picks the answer by the value's type; nothing is run.
+/// Wraps the value of a guarded function, to check at compile time whether it still has to be consumed. Method
+/// resolution picks the answer by the value's type; nothing is run.
 #[derive(Debug)]
 pub struct Value<'a, T: ?Sized>(pub &'a T);
 

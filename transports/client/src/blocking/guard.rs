@@ -15,7 +15,7 @@ use crate::engine::block_on;
 ///
 /// [`commit`](Self::commit) and [`release`](Self::release) consume it, so that it cannot be settled twice. A dropped
 /// guard commits what was [spent](crate::ReservationGuard::spent) so far, or gives the budget back, both in the
-/// background. The drop blocks until a cost is on disk, for five seconds at most. While its thread panics, it blocks
+/// background. The drop blocks until a cost is on disk, for at most five seconds. If its thread is panicking, it blocks
 /// until the first attempt has ended, because the process may be about to end.
 ///
 /// A guard may be moved to another thread, and [extended](Self::extend) from several.
@@ -54,7 +54,7 @@ impl ReservationGuard {
     }
 
     /// Commits the cost of the action. Blocks until the cost is settled, or is on disk after a first attempt; retries
-    /// then continue in the background. Without a journal it blocks until all attempts are made.
+    /// then continue in the background. Without a journal, it blocks until all attempts have been made.
     ///
     /// # Errors
     /// Any [`Error`] if the cost was not accepted, was refused, or is neither settled nor recorded.
@@ -63,17 +63,18 @@ impl ReservationGuard {
     }
 
     /// Gives the budget back, because nothing was spent. Blocks for the first attempt, and returns whether the ledger
-    /// has confirmed the release. If not, it is retried in the background until the lease ends, which frees the budget
-    /// too. If something was [spent](crate::ReservationGuard::spent) after all, that is committed instead.
+    /// has confirmed the release. If it has not, the release is retried in the background until the lease ends, which
+    /// frees the budget too. If something was [spent](crate::ReservationGuard::spent) after all, that amount is
+    /// committed instead.
     ///
     /// # Errors
-    /// If a cost that was spent could not be committed.
+    /// If an amount that was spent could not be committed.
     pub fn release(self, reason: impl Into<ReleaseReason>) -> Result<bool, Error> {
         self.wait(|guard| guard.release(reason))
     }
 
-    /// Ends the reservation and blocks until that is done. `end` is called inside of `block_on`, so that this thread
-    /// makes the calls.
+    /// Ends the reservation and blocks until that is done. `end` is called inside `block_on`, so that this thread makes
+    /// the calls.
     fn wait<T, F: Future<Output = T>>(self, end: impl FnOnce(crate::ReservationGuard) -> F) -> T {
         let handle = Arc::clone(&self.0.held.handle);
         block_on(handle.shared(), async move { end(self.0).await })

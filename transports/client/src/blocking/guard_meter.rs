@@ -13,8 +13,8 @@ use crate::metered_stream::{self, Settling};
 pub type Metered<S, F> = metered_stream::Metered<S, F, S>;
 
 impl ReservationGuard {
-    /// Charges the items of `items`. `cost` returns the price of an item as an [`Amount`](crate::models::Amount), or a
-    /// [`Reading`], which can also be the total so far, as models report it in their last chunk.
+    /// Charges for the items of `items`. `cost` returns the price of an item, as an [`Amount`](crate::models::Amount)
+    /// or as a [`Reading`], which can also be the running total that models report in their last chunk.
     ///
     /// At its end the iterator blocks until the cost is settled or safe; see [`Metered`](metered_stream::Metered).
     ///
@@ -62,10 +62,10 @@ impl ReservationGuard {
         })
     }
 
-    /// Charges the bytes read from `source`; `cost` returns the price of each read. After an error the reader is over,
-    /// and later reads return the error again, so that a truncated body is not mistaken for a complete one. Errors that
-    /// ask for another read ([`Interrupted`](io::ErrorKind::Interrupted), [`WouldBlock`](io::ErrorKind::WouldBlock)) do
-    /// not end it.
+    /// Charges for the bytes read from `source`; `cost` returns the price of each read. An error ends the reader: later
+    /// reads return the same error, so that a truncated body is not mistaken for a complete one. Errors that ask for
+    /// another read ([`Interrupted`](io::ErrorKind::Interrupted), [`WouldBlock`](io::ErrorKind::WouldBlock)) do not end
+    /// it.
     pub fn meter_read<S, F, C>(
         self,
         source: S,

@@ -47,24 +47,24 @@ impl Client {
         self.0.check()
     }
 
-    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations that are made with
-    /// it. Does not block.
+    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations made with the
+    /// returned client. Does not block.
     #[must_use]
     pub fn with_observer(&self, observer: impl Observer) -> Self {
         Self(self.0.with_observer(observer))
     }
 
-    /// Returns a client on the same connections whose calls belong to the caller's trace. Does not block.
+    /// Returns a client that uses the same connections, and whose calls belong to the caller's trace. Does not block.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         Self(self.0.with_trace_parent(parent))
     }
 
-    /// Settles what can be settled, from this process and the journal. Blocks until nothing is in progress any more, or
-    /// for `timeout`. If another process is replaying the journal or the journal could not be read, a last look at it
-    /// takes up to a second longer. Call this at the end of a short script, because background threads end with
-    /// the process. A good `timeout` is [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout), 10 s by
-    /// default.
+    /// Settles what can be settled, from this process and from the journal. Blocks until nothing is in progress any
+    /// more, or until `timeout` has passed. If another process is replaying the journal, or the journal could not be
+    /// read, a last look at the journal takes up to a second longer. Call this at the end of a short script, because
+    /// background threads end with the process. A good `timeout` is
+    /// [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout), 10 s by default.
     ///
     /// # Errors
     /// [`Error::Config`] if the client cannot be used.
@@ -84,7 +84,7 @@ impl Client {
     /// stays, and a person can charge the cost with [`create_event`](Self::create_event).
     ///
     /// # Errors
-    /// As [`flush`](Self::flush).
+    /// The same errors as [`flush`](Self::flush).
     pub fn flush_stale(&self, timeout: Duration) -> Result<Flushed, Error> {
         self.wait(self.0.flush_stale(timeout))
     }

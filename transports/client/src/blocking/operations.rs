@@ -11,10 +11,10 @@ use cycles_proto::{Error, RawRequest, RawResponse};
 
 use super::Client;
 
-/// Low-level operations: one request and one response each. Each blocks until the response is there, or the attempt
+/// Low-level operations: one request and one response each. Each blocks until the response has arrived, or the attempt
 /// times out.
 impl Client {
-    /// Asks whether an action would be allowed (`decide`). Holds no budget: reserve to be sure.
+    /// Asks whether an action would be allowed (`decide`). Does not hold budget: reserve to be sure.
     ///
     /// # Errors
     /// Any [`Error`]. A denial is not an error here, but a decision.
@@ -22,7 +22,7 @@ impl Client {
         self.wait(self.0.decide(request))
     }
 
-    /// Reserves budget for an action (`createReservation`), or with `dry_run` evaluates whether that is possible. The
+    /// Reserves budget for an action (`createReservation`), or, with `dry_run`, evaluates whether that is possible. The
     /// budget stays held until the reservation is committed or released, or until its lease ends; nothing extends the
     /// lease. The action may run only if the [decision](ReservationCreateResponse::decision) allows it.
     ///
@@ -36,10 +36,11 @@ impl Client {
         self.wait(self.0.create_reservation(request))
     }
 
-    /// As [`create_reservation`](Self::create_reservation), with what the response's headers say beside the result.
+    /// Like [`create_reservation`](Self::create_reservation), but also returns the metadata from the response's
+    /// headers.
     ///
     /// # Errors
-    /// As [`create_reservation`](Self::create_reservation).
+    /// The same errors as [`create_reservation`](Self::create_reservation).
     pub fn create_reservation_with_metadata(
         &self,
         request: &ReservationCreateRequest,
@@ -50,7 +51,7 @@ impl Client {
     /// Charges the cost of an action to its reservation (`commitReservation`). The cost is not recorded in the journal.
     ///
     /// # Errors
-    /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up a cost.
+    /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up on a cost.
     pub fn commit_reservation(
         &self,
         id: &ReservationId,
@@ -86,7 +87,7 @@ impl Client {
     /// Fetches one reservation (`getReservation`).
     ///
     /// # Errors
-    /// Any [`Error`]; an expired reservation is a 410 here, but still a row in a list.
+    /// Any [`Error`]; an expired reservation is a 410 here, but lists still contain it.
     pub fn get_reservation(&self, id: &ReservationId) -> Result<ReservationDetail, Error> {
         self.wait(self.0.get_reservation(id))
     }
@@ -105,7 +106,7 @@ impl Client {
     /// Charges an action that was not reserved (`createEvent`). The cost is not recorded in the journal.
     ///
     /// # Errors
-    /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up a cost.
+    /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up on a cost.
     pub fn create_event(&self, request: &EventCreateRequest) -> Result<EventCreateResponse, Error> {
         self.wait(self.0.create_event(request))
     }
@@ -118,8 +119,8 @@ impl Client {
         self.wait(self.0.get_balances(params))
     }
 
-    /// Fetches a signed evidence envelope (`getEvidence`). Shortly after the operation it may not exist yet: a 404 then
-    /// does not mean that it is lost.
+    /// Fetches a signed evidence envelope (`getEvidence`). Shortly after the operation, it may not exist yet: a 404
+    /// then does not mean that the evidence is lost.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -143,8 +144,8 @@ impl Client {
         self.wait(self.0.health())
     }
 
-    /// Finds the reservation that was made under this key, whatever its state. `None` if the server does not know it,
-    /// or no longer does.
+    /// Finds the reservation that was made with this key, whatever its state. Returns `None` if the server does not
+    /// know it, or no longer does.
     ///
     /// # Errors
     /// Any [`Error`].

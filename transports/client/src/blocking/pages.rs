@@ -40,7 +40,7 @@ struct Pages<P, T, F> {
     /// Selects the next page, if there is one.
     next: Option<P>,
     page: vec::IntoIter<T>,
-    /// Fetches a page and says whether there is another one.
+    /// Fetches a page and returns whether there is another one.
     fetch: F,
 }
 

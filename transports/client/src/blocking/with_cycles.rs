@@ -9,18 +9,18 @@ use crate::completed::Completed;
 use crate::context::GuardContext;
 use crate::engine::{block_on, without_helping};
 
-/// Runs an action on reserved budget. The lease is kept alive while the action runs, and the amount that it returns
-/// with its value is charged. If it fails or panics, the budget is given back, or what it had
+/// Runs an action on reserved budget. The lease is kept alive while the action runs, and the amount that the action
+/// returns with its value is charged. If the action fails or panics, the budget is given back, or what it had
 /// [spent](GuardContext::spent) is charged.
 ///
 /// The value of a successful action is always returned. Problems with its settlement go to observers and the log;
 /// [`try_with_cycles`] returns them with the value.
 ///
-/// The action runs on the caller's thread: it needs to be neither `Send` nor `'static`. Before and after the action
-/// this blocks for the reservation, and until the cost is settled or safe after a first attempt.
+/// The action runs on the caller's thread: it needs to be neither `Send` nor `'static`. This function blocks until the
+/// budget is reserved and, after the action, until the cost is settled, or is safe after a first attempt.
 ///
 /// # Errors
-/// Any [`Error`] if nothing was reserved: the action did not run then. [`Error::Action`] with the action's own error.
+/// Any [`Error`] if no budget was reserved; the action did not run then. [`Error::Action`] with the action's own error.
 pub fn with_cycles<T, F>(client: &Client, config: WithCyclesConfig, action: F) -> Result<T, Error>
 where
     F: FnOnce(GuardContext) -> Result<(T, Amount), BoxError>,
@@ -29,8 +29,8 @@ where
     Ok(completed.value)
 }
 
-/// Like [`with_cycles`], but with the action's own error type, and with the receipt next to the value. If the receipt
-/// is pending, [`Completed::wait_settled`] waits for the final one.
+/// Like [`with_cycles`], but keeps the action's own error type, and returns the receipt along with the value. If the
+/// receipt is pending, [`Completed::wait_settled`] waits for the final one.
 ///
 /// # Errors
 /// [`NotCompleted`] if the action did not run, or failed.

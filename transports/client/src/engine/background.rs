@@ -25,7 +25,7 @@ pub struct Background<H: 'static> {
     first: OnceLock<Node<H>>,
 }
 
-/// The main function of the thread: it must serve the [`Running`] and return when that returns.
+/// The main function of the thread: it must serve the [`Running`], and return when serving ends.
 pub type Run<H> = Box<dyn FnOnce(Running<H>) + Send>;
 
 /// The state of one process. A fork copies neither the thread nor the owners of its locks, so a child uses the next
@@ -46,9 +46,9 @@ struct State<H> {
 }
 
 impl<H: Clone + Send> Background<H> {
-    /// Names the thread. `prepare` makes the handle that gives work to the thread, and the function that the thread
-    /// runs, which must [serve](Running::serve) its argument. If that function cannot set up its executor, it must
-    /// still [serve](Running::serve_here): without timers clients would wait forever.
+    /// Describes a background thread of this name. `prepare` makes the handle that gives work to the thread, and the
+    /// function that the thread runs, which must [serve](Running::serve) its argument. If that function cannot set up
+    /// its executor, it must still [serve](Running::serve_here): without timers clients would wait forever.
     pub const fn new(name: &'static str, prepare: fn() -> io::Result<(H, Run<H>)>) -> Self {
         Self {
             name,
@@ -61,7 +61,7 @@ impl<H: Clone + Send> Background<H> {
     /// thread; it is valid until the ticker is over.
     ///
     /// # Errors
-    /// If the system has no thread left, or `prepare` fails.
+    /// If the system cannot start another thread, or `prepare` fails.
     pub fn keep(&'static self, ticker: Ticker) -> Result<H, ConfigError> {
         let shared = &self.here().state;
         let mut state = lock(shared);
@@ -77,7 +77,7 @@ impl<H: Clone + Send> Background<H> {
             ConfigError::Adapter(format!("the background thread cannot be started: {error}"))
         };
         let (handle, run) = (self.prepare)().map_err(failed)?;
-        // The thread takes the ticker from `new`; if there is no thread, none is left behind.
+        // The ticker is added to `new` only once the thread exists, so that none is left behind without a thread.
         let running = Running {
             state: Arc::clone(shared),
             tickers: Vec::new(),
@@ -130,7 +130,7 @@ impl<H> Running<H> {
         .await;
     }
 
-    /// Like [`serve`](Self::serve), on a thread that does nothing else; blocks it.
+    /// Like [`serve`](Self::serve), but blocks the thread, which does nothing else.
     pub fn serve_here(mut self) {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let cx = Context::from_waker(&waker);
@@ -142,7 +142,8 @@ impl<H> Running<H> {
         }
     }
 
-    /// Runs what is due, and returns how long to pause then, if for a limited time; `None` if all clients are done.
+    /// Runs what is due. Returns how long to pause then, or `Some(None)` to pause until woken; `None` if all clients
+    /// are done.
     fn tick(&mut self, cx: &Context<'_>) -> Option<Option<Duration>> {
         let waker = cx.waker();
         loop {
@@ -160,7 +161,7 @@ impl<H> Running<H> {
             }
             let mut pause: Option<Duration> = None;
             self.tickers.retain(|ticker| {
-                // After a panic, call it again in a second.
+                // After a panic, the ticker is called again in a second.
                 let tick = catch_unwind(AssertUnwindSafe(|| ticker.tick(waker)));
                 let tick = tick.unwrap_or(Tick::Until(Some(Duration::MAX)));
                 let next = ticker.pause(tick);
@@ -176,7 +177,7 @@ impl<H> Running<H> {
 
 impl<H> Drop for Running<H> {
     fn drop(&mut self) {
-        // After a regular end another thread may run by now, whose handle must stay.
+        // After a regular end, another thread may already be running, whose handle must stay.
         if !self.tickers.is_empty() {
             lock(&self.state).handle = None;
         }

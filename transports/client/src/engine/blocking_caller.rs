@@ -1,5 +1,5 @@
-//! Blocking callers, which themselves make the calls that they wait for: no thread is woken for these, and they take no
-//! place.
+//! Blocking callers. Each makes the calls that it waits for on its own thread: no other thread is woken for them, and
+//! they take no place.
 
 use core::future::Future;
 use core::pin::pin;
@@ -21,7 +21,7 @@ pub(super) struct Helper {
     shared: Arc<Shared>,
     waker: Waker,
     calls: Mutex<VecDeque<(Call, Done)>>,
-    /// What it waits for; the keys of the innermost call are last.
+    /// What the thread waits for; the keys of the innermost call are last.
     keys: Mutex<Vec<Key>>,
 }
 
@@ -31,7 +31,7 @@ thread_local! {
 }
 
 impl Helper {
-    /// Gives it a call, and returns the waker of its thread.
+    /// Gives the helper a call, and returns the waker of its thread.
     pub(super) fn take(&self, call: Call, done: Done) -> Waker {
         self.calls().push_back((call, done));
         self.waker.clone()
@@ -53,8 +53,8 @@ impl Helper {
 }
 
 impl State {
-    /// The thread that makes this call, if one blocks for it. Never for extensions, because a caller may be busy with
-    /// its own code for a long time.
+    /// The blocked thread that makes this call, if there is one. There is none for extensions, because a caller may be
+    /// busy with its own code for a long time.
     pub(super) fn helper_of(&self, call: &Call) -> Option<&Arc<Helper>> {
         if self.helpers.is_empty() || matches!(call.urgency, Urgency::Lease(_)) {
             return None;
@@ -62,7 +62,7 @@ impl State {
         self.helpers.get(&self.session.whose(call.ticket)?)
     }
 
-    /// If this thread blocks for the client, it makes the calls of `key`.
+    /// Makes this thread carry out the calls of `key`, if it blocks for the client.
     pub(super) fn help(&mut self, shared: &Arc<Shared>, key: Key) {
         if let Some(helper) = Helper::here(shared) {
             mark_helped(&mut self.session, key, true);
@@ -96,7 +96,7 @@ fn mark_helped(session: &mut Session, key: Key, is_helped: bool) {
     }
 }
 
-/// The waker of this thread. Always the same one, so that repeated waits register one waker.
+/// The waker of this thread: always the same one, so that repeated waits register one waker.
 fn unpark() -> Waker {
     thread_local! {
         static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
@@ -122,7 +122,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
     }
 }
 
-/// Blocks until the future is ready, or for `timeout`. Other threads make its calls.
+/// Blocks until the future is ready, or until `timeout` has passed. Other threads make its calls.
 pub(crate) fn block_until<F: Future>(shared: &Shared, timeout: Duration, future: F) -> Option<F::Output> {
     let end = shared.now().mono.saturating_add(timeout);
     let waker = unpark();

@@ -15,7 +15,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Takes the result of an attempt. If it is dropped before it [began](Self::begin), the call counts as not made; if it
 /// is dropped later, its response counts as lost. The session learns of a drop a little later, so that a runtime that
-/// ends and drops many is not held up. May be dropped or used on any thread.
+/// drops many of these at its end is not held up. May be dropped or used on any thread.
 #[must_use = "if dropped, it reports that the response was lost"]
 pub struct Done {
     shared: Arc<Shared>,
@@ -105,8 +105,8 @@ impl Done {
         }
     }
 
-    /// Ready when the call is withdrawn: close its connection and drop this. Until then `cx` is woken when that
-    /// changes.
+    /// Ready when the call is withdrawn: close its connection and drop this. If the call is not withdrawn yet, `cx` is
+    /// woken when it is.
     pub fn poll_withdrawn(&self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_withdrawn() {
             self.attempt.register(cx);
@@ -150,7 +150,7 @@ impl Drop for Done {
 }
 
 impl Shared {
-    /// Puts an answer into the inbox. It is applied with the next change.
+    /// Puts an answer into the inbox, to be applied with the next change.
     fn post(&self, ticket: Ticket, answer: Answer) {
         self.inbox().push((ticket, answer));
     }

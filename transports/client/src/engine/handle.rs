@@ -46,7 +46,7 @@ impl Handle {
         self.ready.engine.shared()
     }
 
-    /// Must be called before any lock is taken.
+    /// Fails in a forked child. Must be called before any lock is taken.
     pub(crate) fn check(&self) -> Result<(), InvalidCommit> {
         self.shared().check().map_err(|_| InvalidCommit::Forked)
     }
@@ -101,7 +101,7 @@ impl Handle {
         self.check().is_err() || self.shared().look(is_lost)
     }
 
-    /// Ready when `look` finds something; until then `cx` is woken when that may have changed.
+    /// Ready when `look` finds something; until then, `cx` is woken whenever that may have changed.
     pub(crate) fn poll_for<T>(
         &self,
         cx: &Context<'_>,
@@ -119,15 +119,14 @@ impl Handle {
         self.shared().wait_for(Key::Reservation(self.key), look)
     }
 
-    /// Ends a reservation whose guard was dropped. What is charged is decided in the core, as for
-    /// [`Session::abandon`].
+    /// Ends a reservation whose guard was dropped. The core decides what is charged; see [`Session::abandon`].
     pub(crate) fn abandon(&self) {
         if self.check().is_ok() {
             self.end_unattended(|| self.release(ReleaseReason::ABANDONED));
         }
     }
 
-    /// Called when the future of a commit or release is dropped before it is ready.
+    /// Leaves the rest to the background, because the future of a commit or release was dropped before it was ready.
     pub(crate) fn detach(&self) {
         if self.check().is_ok() {
             self.end_unattended(|| {});
@@ -162,7 +161,8 @@ impl Handle {
         }
     }
 
-    /// Reports the amount that a meter has counted so far. A refused amount is reported at the end.
+    /// Reports the amount that a meter has counted so far. If the amount is refused, the refusal is reported at the
+    /// end.
     pub(crate) fn count(&self, amount: &Amount) {
         if self.check().is_ok() {
             let _ = self.shared().with(|session, _| session.counted(self.key, amount));

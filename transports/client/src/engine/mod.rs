@@ -72,10 +72,10 @@ struct State {
     session: Session,
     /// The latest time at which the session has to be polled again.
     deadline: Option<Duration>,
-    /// When the clock ticks next, as it was last told.
+    /// The clock's next tick, as last reported to the clock.
     timer: Option<Duration>,
     waiting: HashMap<Key, Vec<Waiter>>,
-    /// The number of the last waiter that has one.
+    /// The last number that was given to a waiter.
     waiters: u64,
     attempts: HashMap<Ticket, Arc<Attempt>>,
     /// Attempts that have ended, to be dropped without the lock.
@@ -152,8 +152,8 @@ impl Drop for Engine {
 }
 
 impl Shared {
-    /// Must be called before any lock is taken: in a forked child, a thread that does not exist there may hold it
-    /// forever.
+    /// Fails in a forked child. Must be called before any lock is taken: in the child, a lock may be held forever by a
+    /// thread that does not exist there.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.process.check()
     }
@@ -258,7 +258,7 @@ impl State {
         self.waiters
     }
 
-    /// If this thread blocks for the client, it makes the calls of `key`.
+    /// Makes this thread carry out the calls of `key`, if it blocks for the client.
     #[cfg_attr(
         not(feature = "blocking"),
         expect(clippy::unused_self, reason = "nobody blocks")
@@ -271,12 +271,12 @@ impl State {
     }
 
     fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
-        // Its waker is foreign code: dropped without the lock.
+        // Its waker is foreign code, so it is dropped later, without the lock.
         self.ended.extend(self.attempts.remove(&ticket));
         self.session.handle(now, ticket, answer);
     }
 }
 
-/// After a panic the session is still consistent, and a panic of a transport loses only its call.
+/// After a panic the session is still consistent, and a panic in a transport loses only that call.
 impl UnwindSafe for Shared {}
 impl RefUnwindSafe for Shared {}

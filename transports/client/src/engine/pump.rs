@@ -26,7 +26,7 @@ pub(super) struct Batch {
     observers: Vec<Observers>,
     /// Values to drop without the lock, because that may run foreign code.
     gone: (Vec<Observers>, Vec<Arc<Attempt>>),
-    /// Whether the clock has to tick sooner than it was told.
+    /// Whether the clock has to tick sooner than was last reported to it.
     is_sooner: bool,
     wakers: Vec<Waker>,
 }
@@ -171,7 +171,7 @@ impl Shared {
         if batch.is_sooner {
             self.wake_clock();
         }
-        // Before the readings, which take new claims.
+        // Dropped before the readings, which take new claims.
         drop(batch.claims);
         for pushed in batch.writes {
             pushed.go();

@@ -50,7 +50,7 @@ impl Subscriptions {
         entry.map_or(&self.log, |entry| &entry.observers)
     }
 
-    /// Whether to look for entries that can be removed. At most once a second, because that is not free.
+    /// Returns whether to look for entries that can be removed: at most once a second, because looking is not free.
     pub(super) fn mark_looked_if_due(&mut self, now: Duration) -> bool {
         const EVERY: Duration = Duration::from_secs(1);
         let is_due = self.retired > 0 && now >= self.next_look;
@@ -60,7 +60,7 @@ impl Subscriptions {
         is_due
     }
 
-    /// Removes the retired entries that are not in `wanted`. The caller drops them without the lock.
+    /// Removes the retired entries that are not in `wanted`. The caller drops them after releasing the lock.
     pub(super) fn remove_unused(&mut self, wanted: &BTreeSet<ObserverId>) -> Vec<Observers> {
         let is_gone = |(id, entry): (&ObserverId, &Entry)| {
             let is_gone = entry.is_retired && !wanted.contains(id);

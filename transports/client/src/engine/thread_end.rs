@@ -10,9 +10,9 @@ use super::Shared;
 use crate::sync::thread_local;
 
 impl Shared {
-    /// Makes sure that a cost that this thread handed over, and that nobody awaits, is safe. Blocks until it is on
-    /// disk, if the transport allows that here. The end of this thread, which may be the end of the program, waits in
-    /// any case.
+    /// Makes sure that a cost which this thread handed over, and which nobody awaits, becomes safe. Blocks until the
+    /// cost is on disk, if the transport allows that here. In any case, the end of this thread, which may be the end
+    /// of the program, waits for the cost.
     pub(crate) fn await_writes(self: &Arc<Self>, key: ReservationKey) {
         self.await_costs_at_thread_end();
         if self.may_wait_here() && self.lock().session.awaits_write_of(key) {
@@ -38,7 +38,7 @@ impl Shared {
 /// What the end of a thread waits for.
 #[cfg(not(shuttle))]
 const IS_AT_RISK: fn(&Session) -> bool = Session::has_costs_at_risk;
-/// Under shuttle no wait times out and no time passes while a thread ends, which a retry would need.
+/// Only writes: under shuttle no wait times out, and while a thread ends no time passes, which a retry would need.
 #[cfg(shuttle)]
 const IS_AT_RISK: fn(&Session) -> bool = Session::awaits_writes;
 

@@ -24,11 +24,11 @@ impl Ticker {
         Self(shared)
     }
 
-    /// Runs what is due by now, and returns when to call this again. `waker` is woken if that has to be sooner. Does
-    /// not block; extra calls cost little and change nothing.
+    /// Runs what is due by now, and returns when to call this again. `waker` is woken if this should be called sooner.
+    /// Does not block; extra calls cost little and change nothing.
     pub fn tick(&self, waker: &Waker) -> Tick {
         let shared = &self.0;
-        // Before the session is polled, so that no wake-up is missed.
+        // Set before the session is polled, so that no wake-up is missed.
         let before = shared
             .clock_waker
             .lock()

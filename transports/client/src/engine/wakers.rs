@@ -22,7 +22,7 @@ impl<'a> Waiting<'a> {
         Self { shared, key }
     }
 
-    /// Waits until `look` finds what it looks for.
+    /// Waits until `look` returns something.
     pub(crate) async fn until<T>(self, look: impl FnMut(&mut Session) -> Option<T>) -> T {
         self.shared.wait_for(self.key, look).await
     }
@@ -37,12 +37,12 @@ impl Drop for Waiting<'_> {
 /// A waker, and the number of its future, if that future says when it is gone.
 pub(super) type Waiter = (Option<u64>, Waker);
 
-/// A future that removes its waker when it is dropped: many that come and go meanwhile leave nothing behind.
+/// A future that removes its waker when it is dropped, so that many short waits leave nothing behind.
 struct WaitFor<'a, F> {
     shared: &'a Shared,
     key: Key,
     look: F,
-    /// Its number, once its waker is kept.
+    /// Its number, once its waker is registered.
     number: Option<u64>,
 }
 
@@ -77,7 +77,7 @@ impl<F> Drop for WaitFor<'_, F> {
 }
 
 impl Shared {
-    /// Ready when `look` finds something; until then `cx` is woken when that may have changed.
+    /// Ready when `look` finds something; until then, `cx` is woken whenever that may have changed.
     pub(crate) fn poll_for<T>(
         &self,
         key: Key,
@@ -117,7 +117,7 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Waits until `look` finds what it looks for.
+    /// Waits until `look` returns something.
     pub(crate) fn wait_for<T>(
         &self,
         key: Key,

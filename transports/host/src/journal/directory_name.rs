@@ -1,6 +1,7 @@
-//! The directory names of a server and a principal. Each is a slow hash, so that it does not give away an API key: it
-//! takes 4 ms in an optimized build, and up to half a second otherwise. A process computes each name once. An
-//! unoptimized build also stores the names of tenants, which are not secret, in small files beside the directories.
+//! The names of the directories, each for one server and one principal. Each name is a slow hash, so that it does not
+//! give away an API key: computing it takes 4 ms in an optimized build, and up to half a second otherwise. A process
+//! computes each name once. An unoptimized build also stores the names for tenants, which are not secret, in small
+//! files alongside the directories.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,8 +16,8 @@ use super::{disk, trusted_owner};
 /// The names that this process has computed, by the hash of their input.
 static KNOWN: Mutex<BTreeMap<[u8; 32], String>> = Mutex::new(BTreeMap::new());
 
-/// The name of the directory in `base`. No code waits for the lock, or holds it while a name is computed: in a child of
-/// the process it may stay locked forever.
+/// The name of the partition's directory in `base`. No code waits for the lock, or holds it while a name is computed:
+/// in a forked child, the lock may stay taken forever.
 pub(super) fn of(base: &Path, partition: &Partition) -> String {
     let id = id(partition);
     let known = || KNOWN.try_lock().ok();
@@ -40,7 +41,7 @@ pub(super) fn keep(base: &Path, partition: &Partition, name: &str) {
     }
 }
 
-/// The name that an earlier process has stored, if its file and its directory can be trusted.
+/// The name that an earlier process stored, if its file and its directory can be trusted.
 fn kept(base: &Path, partition: &Partition) -> Option<String> {
     let file = file(base, partition)?;
     let metadata = file.symlink_metadata().ok()?;
@@ -52,8 +53,8 @@ fn kept(base: &Path, partition: &Partition) -> Option<String> {
     (is_name && base.join(&name).is_dir()).then_some(name)
 }
 
-/// The file for the name. `None` if the name is made of an API key, which the fast hash in the file's name would give
-/// away.
+/// The file for the name. `None` if the name is derived from an API key, because the fast hash in the file's name would
+/// give that away.
 fn file(base: &Path, partition: &Partition) -> Option<PathBuf> {
     let is_kept = cfg!(debug_assertions) && partition.is_of_a_tenant();
     is_kept.then(|| base.join(format!(".name-{}", hex(&id(partition)[..16]))))
@@ -85,7 +86,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// A directory of a test, removed when dropped.
+    /// A test's directory, removed when this is dropped.
     struct Base(PathBuf);
 
     impl Base {

@@ -99,7 +99,7 @@ fn read(path: &Path) -> io::Result<Found> {
     Ok(Found::Bytes(bytes.into()))
 }
 
-/// Writes a new file to the disk, for its owner only.
+/// Writes a new file to the disk, accessible only to its owner.
 pub(super) fn write(folder: &Path, name: &OsStr, bytes: &[u8]) -> io::Result<OsString> {
     let (name, mut file) = create(folder, name)?;
     match file.write_all(bytes).and_then(|()| file.sync_all()) {

@@ -23,7 +23,7 @@ pub enum JournalError {
          persistent directory"
     )]
     NoHome,
-    /// The directory may belong to another user, whose costs would be sent under this program's key.
+    /// The directory may belong to another user, whose costs would then be sent under this program's key.
     #[error("will not use {path:?}: {reason}")]
     #[non_exhaustive]
     NotOurs {
@@ -32,7 +32,7 @@ pub enum JournalError {
         /// Who owns it, and how to fix that.
         reason: String,
     },
-    /// The system refused an operation.
+    /// The system did not allow an operation.
     #[error("cannot {attempt} {path:?}: {cause}{}", advice(.cause))]
     #[non_exhaustive]
     Io {
@@ -59,7 +59,8 @@ impl JournalError {
         let OpFailure {
             attempt, file, cause, ..
         } = failure;
-        // A refusal of the directory itself is already a `JournalError`, which the core passes on unchanged.
+        // If the directory itself was refused, the error is already a `JournalError`, which the core passes on
+        // unchanged.
         cause.downcast().unwrap_or_else(|cause| Self::Io {
             attempt,
             path: file.map_or_else(|| folder.to_owned(), |file| folder.join(file)),
@@ -67,7 +68,7 @@ impl JournalError {
         })
     }
 
-    /// The failure of a change before it began.
+    /// The failure to report for a change that could not begin.
     pub(super) fn of(&self, write: &JournalWrite) -> StoreFailure {
         StoreFailure::new(format!("{self}. {}", write.consequence()))
     }

@@ -53,8 +53,8 @@ impl Files {
         result.map_err(|failure| JournalError::failed(failure, folder))
     }
 
-    /// Executes an operation of a change. Preparing checks the directory's owner each time: if the parent directory is
-    /// writable by everybody, another directory may have taken its name.
+    /// Executes an operation of a change. The directory's owner is checked each time the directory is prepared: if the
+    /// parent directory is writable by everybody, another directory may have taken its name.
     fn execute(&self, folder: &Path, op: FileOp) -> OpResult {
         if op == FileOp::Prepare {
             let made = self.folder.made().map(|_| OpOutcome::Done);

@@ -32,7 +32,7 @@ impl Folder {
         let base = match &config.journal_dir {
             None => home.map(|home| home.join(DEFAULT)),
             Some(dir) => match dir.strip_prefix("~") {
-                // No shell expands it in a configuration.
+                // Expanded here, because no shell does that in a configuration.
                 Ok(in_home) => home.map(|home| home.join(in_home)),
                 // Absolute, so that a program that changes its working directory keeps its journal.
                 Err(_) => Some(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
@@ -48,7 +48,7 @@ impl Folder {
         }
     }
 
-    /// The directory, whether it exists or not. The first call takes milliseconds, because its name is a slow hash.
+    /// The directory, whether or not it exists. The first call takes milliseconds, because its name is a slow hash.
     pub(super) fn path(&self) -> Result<&Path, JournalError> {
         let base = self.base.as_ref().ok_or(JournalError::NoHome)?;
         Ok(self
@@ -56,7 +56,7 @@ impl Folder {
             .get_or_init(|| base.join(directory_name::of(base, &self.partition))))
     }
 
-    /// The directory if it exists.
+    /// The directory, if it exists.
     pub(super) fn existing(&self) -> Result<Option<&Path>, JournalError> {
         let path = self.path()?;
         match path.symlink_metadata() {
@@ -77,8 +77,8 @@ impl Folder {
         }
     }
 
-    /// The directory, created by the first call. Its owner is checked each time: if the parent directory is writable
-    /// by everybody, another directory may have taken its name.
+    /// The directory, created by the first call. Its owner is checked each time: if the parent directory is writable by
+    /// everybody, another directory may have taken this one's name.
     pub(super) fn made(&self) -> Result<&Path, JournalError> {
         let path = self.path()?;
         if self.is_made.load(Ordering::Relaxed) && self.existing()?.is_some() {
@@ -117,7 +117,7 @@ fn create_all(dir: &Path) -> io::Result<()> {
         create_all(parent)?;
     }
     match platform::create_private_dir(dir) {
-        // Another thread or process was faster, or something else has the name, which the caller detects.
+        // Another thread or process was faster, or something else has the name; the caller detects that.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         result => result?,
     }

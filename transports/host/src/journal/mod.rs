@@ -30,7 +30,7 @@ pub use self::simulated_hang::Hanging;
 use self::writers::Writers;
 use crate::process::Process;
 
-/// The unsettled costs of one server and one principal. Clones are the same journal.
+/// The journal of one server and one principal: their unsettled costs. Clones share one journal.
 ///
 /// Every method except [`open`](Self::open), [`is_enabled`](Self::is_enabled), [`push`](Self::push) and
 /// [`submit`](Self::submit) blocks on the disk; [`dir`](Self::dir) may block only the first time.
@@ -52,8 +52,8 @@ enum Next {
 }
 
 impl Pushed {
-    /// Starts the change; does not wait for it. Hold no lock that `done` takes: it may be called at once. If no thread
-    /// can be started, this blocks and makes the change itself.
+    /// Starts the change; does not wait for it. Do not hold a lock that `done` takes: `done` may be called at once. If
+    /// no thread can be started, this blocks and makes the change itself.
     pub fn go(self) {
         match self.0 {
             Next::Write(writers) => writers.go(),
@@ -70,7 +70,7 @@ impl fmt::Debug for Pushed {
 
 impl Journal {
     /// Opens the journal of a configuration. Nothing is read or created yet, so this neither fails nor blocks:
-    /// operations that need the directory report its problems, and check again each time.
+    /// operations that need the directory report its problems, and check for them again each time.
     ///
     /// The default directory is `.runcycles/commit-journal` in the user's home directory.
     pub fn open(config: &CyclesConfig) -> Self {
@@ -86,13 +86,13 @@ impl Journal {
     }
 
     /// Whether the configuration enables the journal. If not, there is nothing to replay, and every change fails with
-    /// the sentence of [`JournalError::Off`].
+    /// the message of [`JournalError::Off`].
     pub fn is_enabled(&self) -> bool {
         self.writers.is_some()
     }
 
-    /// Returns the directory of this server and principal, whether it exists or not. The first call may block: the
-    /// directory's name is a slow hash.
+    /// Returns the directory of this server and principal, whether or not it exists. The first call may block, because
+    /// the directory's name is a slow hash.
     ///
     /// # Errors
     /// [`JournalError::Off`] and [`JournalError::NoHome`].
@@ -101,29 +101,29 @@ impl Journal {
     }
 
     /// Makes a change and blocks until it is durable. Removals are not synced: a record that reappears is settled under
-    /// its old key, which counts once.
+    /// its old key, so its cost counts once.
     ///
     /// # Errors
-    /// Says what happened, what it means for the cost, and what to do. The settlement should continue.
+    /// The error says what happened, what it means for the cost, and what to do. The settlement should continue.
     pub fn apply(&self, write: JournalWrite) -> Result<(), StoreFailure> {
         let (done, result) = mpsc::sync_channel(1);
         let tell = move |stored| {
             let _ = done.send(stored);
         };
         self.submit(write, tell);
-        // Every job calls `done`, unless its thread is gone and the change with it.
+        // Every job calls `done`, unless its thread has ended, and the change was lost with it.
         result
             .recv()
             .unwrap_or_else(|_| Err(StoreFailure::new("the journal's thread ended".to_owned())))
     }
 
-    /// Queues a change. `done` gets what [`apply`](Self::apply) would return, on a thread of the journal, which it must
-    /// not block. This calls nothing and does not block, so it may be used under a lock. Call [`go`](Pushed::go) after
-    /// releasing the lock: it may call `done` at once.
+    /// Queues a change. `done` receives the result that [`apply`](Self::apply) would return, on a thread of the
+    /// journal, which it must not block. This calls nothing and does not block, so it may be used under a lock. Call
+    /// [`go`](Pushed::go) after releasing the lock, because that may call `done` at once.
     ///
-    /// If the reservation already has a record under another key, the new one [waits](Scan::waiting) beside it.
+    /// If the reservation already has a record under another key, the new one [waits](Scan::waiting) alongside it.
     ///
-    /// Changes of one reservation are made in the order in which they were pushed, even if `self` is dropped. At most 8
+    /// Changes to one reservation are made in the order in which they were pushed, even if `self` is dropped. At most 8
     /// threads write; one sync of the directory serves all changes made before it.
     pub fn push(
         &self,
@@ -148,8 +148,8 @@ impl Journal {
     }
 
     /// Reads the records to replay, and tidies the directory. Files that are not records are renamed to `.corrupt` and
-    /// reported. Records under names of older versions get their new names. Records that waited for another cost of
-    /// their reservation get its name once that is free. A complete record that a dead writer left behind is recovered;
+    /// reported. Records under names of older versions are renamed. Records that waited for another cost of their
+    /// reservation get its name once that is free. A complete record that a dead writer left behind is recovered;
     /// incomplete ones are removed after an hour. Records for another server address are left alone.
     ///
     /// # Errors
@@ -177,8 +177,8 @@ impl Journal {
         Ok(found.into_iter().map(|aside| aside.within(folder)).collect())
     }
 
-    /// Takes the claim to replay; `None` if another process has it, or another holder in this process. Does not wait
-    /// for it.
+    /// Takes the claim to replay; returns `None` if another process, or another holder in this process, has it. Does
+    /// not wait for it.
     pub fn claim(&self) -> Option<Claim> {
         match self.existing() {
             Ok(Some((_, folder))) => Claim::of(folder),
@@ -191,7 +191,7 @@ impl Journal {
         self.writers.as_ref().map(|writers| writers.store())
     }
 
-    /// The files and their directory, if that exists.
+    /// The files and their directory, if the directory exists.
     fn existing(&self) -> Result<Option<(&Files, &Path)>, JournalError> {
         let Some(files) = self.files() else {
             return Ok(None);

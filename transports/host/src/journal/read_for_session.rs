@@ -9,14 +9,15 @@ use cycles_proto::session::Scanned;
 use super::{Claim, Journal, JournalError};
 
 impl Journal {
-    /// Reads what a [`Session`](cycles_proto::Session) asks for: the [records](Self::scan), and with `with_stale` also
+    /// Reads what a [`Session`](cycles_proto::Session) asks for: the [records](Self::scan) and, with `with_stale`, also
     /// those that were [set aside](Self::set_aside) as stale. The claim is taken before the records are read; hold it
-    /// until the session gives it back. It is `None` if another process or another client has it. Blocks on the disk.
+    /// until the session gives it back. The claim is `None` if another process or another client has it. Blocks on the
+    /// disk.
     ///
     /// # Errors
     /// The event to report if the directory cannot be read.
     pub fn read(&self, with_stale: bool) -> Result<(Scanned, Option<Claim>), Box<Event>> {
-        // Taken first: then no other holder is settling what is read.
+        // Taken first, so that no other holder is settling the records that are read.
         let claim = self.claim();
         let (found, events) = self.look(with_stale).map_err(|error| self.unreadable(&error))?;
         let mut scanned = Scanned::default();
@@ -32,7 +33,8 @@ impl Journal {
         let Some(files) = self.files() else {
             return Ok(Default::default());
         };
-        // Continues if the directory does not exist, because records of other principals beside it are reported too.
+        // Continues even if the directory does not exist, because records of other principals alongside it are reported
+        // too.
         self.existing()?;
         let folder = files.folder().path()?;
         let found = journal::read(files.base_url(), with_stale, &files.seen());

@@ -1,4 +1,4 @@
-//! Simulates a hanging disk, for tests: changes to the journals in a directory wait until it is dropped.
+//! Simulates a hanging disk, for tests: changes to the journals in a directory wait until the simulation is dropped.
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 #[must_use = "when it is dropped, the disk works again"]
 pub struct Hanging(PathBuf);
 
-/// A directory, and how many changes wait in it.
+/// The directories whose disks hang, and how many changes wait in each.
 static HANGING: Mutex<Vec<(PathBuf, usize)>> = Mutex::new(Vec::new());
 static CHANGED: Condvar = Condvar::new();
 
@@ -21,7 +21,7 @@ impl Hanging {
         Self(dir)
     }
 
-    /// Blocks until this many changes wait; false if that takes longer than `patience`.
+    /// Blocks until this many changes are waiting. Returns false if that takes longer than `patience`.
     pub fn has_caught(&self, changes: usize, patience: Duration) -> bool {
         let too_few = |hanging: &mut Vec<(PathBuf, usize)>| {
             let ours = hanging.iter().find(|(dir, _)| *dir == self.0);

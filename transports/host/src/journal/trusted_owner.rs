@@ -1,6 +1,6 @@
-//! Checks the owner of files. Records are sent under this program's key, so they must be its own: the directory of a
-//! server and a principal, and the files in it, must belong to its user, and must not be writable by everybody. The
-//! base directory may be shared.
+//! Checks the owner of files. Records are sent under this program's key, so they must be the program's own: the
+//! directory of a server and a principal, and the files in it, must belong to the program's user, and must not be
+//! writable by everybody. The base directory may be shared.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -28,7 +28,7 @@ impl Owner {
         if there == ours {
             return Ok(());
         }
-        // On shares and volumes that map users or have no modes, files that this process creates look the same.
+        // On shares and volumes that map users or have no modes, compare with a file that this process creates.
         match self.looks(path) {
             Ok(made) if there.owner == made.owner && (!there.is_open || made.is_open) => Ok(()),
             Ok(_) | Err(_) if there.owner != user => Err(format!(
@@ -42,7 +42,7 @@ impl Owner {
         }
     }
 
-    /// Creates a file in the directory to see how it looks.
+    /// Creates a file in the directory to see which owner and mode it gets.
     fn looks(&self, folder: &Path) -> io::Result<Access> {
         if let Some(made) = self.made.get() {
             return Ok(*made);
@@ -55,8 +55,7 @@ impl Owner {
     }
 }
 
-/// Refuses a file whose owner is not the directory's, or that everybody may write to although the directory is not open
-/// like that.
+/// Refuses a file whose owner is not the directory's, or that is writable by everybody although the directory is not.
 pub(super) fn check_file(path: &Path, file: &Metadata) -> Result<(), String> {
     let folder = path.parent().map(Path::symlink_metadata);
     let Some(Ok(folder)) = folder else { return Ok(()) };

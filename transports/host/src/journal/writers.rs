@@ -1,4 +1,4 @@
-//! The journal's threads: few, started when there is something to write, gone when there is not.
+//! The journal's threads: few, started when there is something to write, and ended when there is not.
 //!
 //! Two things make many concurrent changes cheap. Several threads sync their files at the same time, which the file
 //! system combines into one disk operation. And one thread at a time syncs the directory, for all files that were
@@ -16,9 +16,9 @@ use crate::threads::Threads;
 /// The maximum number of threads that write. More would only wait for the same disk.
 const MOST: usize = 8;
 
-/// A place where changes are made durable.
+/// Where changes are made durable.
 pub(super) trait Store: Send + Sync + 'static {
-    /// Makes a change, and says whether it needs [`sync`](Self::sync) to be durable.
+    /// Makes a change, and returns whether it needs [`sync`](Self::sync) to be durable.
     fn change(&self, write: &JournalWrite) -> Result<NeedsSync, StoreFailure>;
 
     /// Makes every change made before this call durable.
@@ -31,7 +31,7 @@ pub(super) enum NeedsSync {
     No,
 }
 
-/// The callback for a result.
+/// The callback that receives a result.
 pub(super) type Done = Box<dyn FnOnce(Result<(), StoreFailure>) + Send>;
 
 struct Job {
@@ -39,7 +39,7 @@ struct Job {
     done: Done,
 }
 
-/// Makes changes for any number of threads, with a few of its own.
+/// Makes changes for any number of threads, on a few threads of its own.
 pub(super) struct Writers<S>(Threads<Shared<S>, Job>);
 
 struct Shared<S> {
@@ -49,7 +49,7 @@ struct Shared<S> {
 
 #[derive(Default)]
 struct State {
-    /// The reservations with a change that is queued or in progress, and the changes that have to follow it.
+    /// The reservations with a change that is queued or in progress, each with the changes that have to follow it.
     later: HashMap<ReservationId, VecDeque<Job>>,
     /// Callbacks of changes that wait for the next sync.
     unsynced: Vec<Done>,
@@ -71,7 +71,7 @@ impl<S: Store> Writers<S> {
         &self.0.common().store
     }
 
-    /// Queues a change, which [`go`](Self::go) starts. Changes of one reservation are made in the order in which they
+    /// Queues a change, which [`go`](Self::go) starts. Changes to one reservation are made in the order in which they
     /// were pushed, even if `self` is dropped.
     pub(super) fn push(&self, write: JournalWrite, done: Done) {
         let job = Job { write, done };
@@ -119,7 +119,7 @@ fn make<S: Store>(threads: &Threads<Shared<S>, Job>, Job { write, done }: Job) {
 }
 
 impl<S: Store> Shared<S> {
-    /// Syncs for all waiting changes. If another thread is syncing, that thread syncs again for these.
+    /// Syncs for all waiting changes. If another thread is already syncing, that thread syncs once more for these.
     fn sync<'a>(&'a self, mut state: MutexGuard<'a, State>) {
         if state.is_syncing {
             return;

@@ -1,4 +1,4 @@
-//! A proxy's address: `http://user:password@host:port`, where everything but the host is optional.
+//! A proxy's address: `http://user:password@host:port`, in which everything but the host is optional.
 
 use std::ffi::OsStr;
 use std::net::Ipv6Addr;
@@ -10,7 +10,7 @@ use super::{Credentials, Proxy, ProxyProtocol};
 /// Parses a proxy's address.
 ///
 /// # Errors
-/// Says what is wrong with it, without quoting it: it may contain a password.
+/// The error says what is wrong with the address, without quoting it, because it may contain a password.
 pub(super) fn parse(address: &OsStr) -> Result<Proxy, String> {
     read(address).map_err(|problem| {
         format!("cannot be used: {problem}; a proxy's address looks like http://proxy:3128")
@@ -76,7 +76,7 @@ fn is_broken_scheme(authority: &str, has_path: bool) -> bool {
     protocol(host).is_ok() && (ends_in_colon || has_path)
 }
 
-/// Parses user and password. `None` if both are empty, as when a template is filled with empty values.
+/// Parses user and password. `None` if both are empty, such as when a template was filled in with empty values.
 fn credentials(given: &str) -> Result<Option<Credentials>, &'static str> {
     let (user, password) = match given.split_once(':') {
         Some((user, password)) => (user, Some(decode(password)?)),
@@ -94,7 +94,7 @@ fn decode(text: &str) -> Result<String, &'static str> {
     while let Some((&first, after)) = rest.split_first() {
         let hex = |position: usize| char::from(*after.get(position)?).to_digit(16);
         let (byte, length) = match (first, hex(0), hex(1)) {
-            // Two digits make a byte.
+            // Two digits make one byte.
             (b'%', Some(high), Some(low)) => ((high << 4 | low) as u8, 2),
             _ => (first, 0),
         };

@@ -1,4 +1,4 @@
-//! The servers that are reached without the proxy: `NO_PROXY`.
+//! The servers that are reached without the proxy, as listed in `NO_PROXY`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,11 +6,11 @@ use http::Uri;
 
 /// Whether the list names the server: by `*`, by its name or a domain (`internal`, `.internal`, `*.internal`), by its
 /// address or a network (`10.0.0.0/8`, `169.254/16`, `10.`, `fd00::/8`), or by a pattern (`10.*`), each with or without
-/// a port. Entries are separated by commas, semicolons, bars or white space. Quotes are ignored, and so are the scheme
-/// and the path of a URL.
+/// a port. Entries are separated by commas, semicolons, vertical bars or white space. Quotes are ignored, and so are
+/// the scheme and the path of a URL.
 ///
 /// # Errors
-/// The number of the first unreadable entry, if no entry names the server: that entry may have been meant to.
+/// The number of the first unreadable entry, if no entry names the server: the unreadable one may have been meant to.
 pub(super) fn cover(list: &str, server: &Uri) -> Result<bool, usize> {
     let server = Server::of(server);
     let mut unread = None;
@@ -30,7 +30,7 @@ fn is_between_entries(c: char) -> bool {
     is_quote || c.is_whitespace() || matches!(c, ',' | ';' | '|')
 }
 
-/// Whether the server's name or address is this machine's own.
+/// Whether the server's name or address refers to this machine.
 pub(super) fn is_on_this_machine(server: &Uri) -> bool {
     match Server::of(server).host {
         Host::Address(address) => {
@@ -48,7 +48,7 @@ struct Server<'a> {
 
 enum Host<'a> {
     Address(IpAddr),
-    /// Without a trailing dot.
+    /// A name without a trailing dot.
     Name(&'a str),
 }
 
@@ -63,7 +63,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// `None` if the entry cannot be read.
+    /// Whether the entry names this server; `None` if the entry cannot be read.
     fn is_named_by(&self, entry: &str) -> Option<bool> {
         let (is_url, entry) = match entry.split_once("://") {
             Some((_, rest)) => (true, rest),
@@ -79,7 +79,7 @@ impl<'a> Server<'a> {
         }
         if let Some(network) = network(entry, after, is_url)? {
             return Some(match self.host {
-                // Either may be an IPv4 address in IPv6 notation.
+                // Either of them may be an IPv4 address in IPv6 notation.
                 Host::Address(address) => {
                     network.has(address) || network.canonical().has(address.to_canonical())
                 }
@@ -101,7 +101,7 @@ impl<'a> Server<'a> {
     }
 }
 
-/// Parses an address, also in short form or in another base, as a resolver does: `127.1`, `0x7f000001`.
+/// Parses an address as a resolver does, also in short form or in another base: `127.1`, `0x7f000001`.
 fn address(host: &str) -> Option<IpAddr> {
     if let Ok(address) = without_brackets(host).parse() {
         return Some(address);
@@ -131,16 +131,16 @@ fn address(host: &str) -> Option<IpAddr> {
     Some(Ipv4Addr::from_bits(bits).into())
 }
 
-/// Addresses with the same first `length` bits.
+/// The addresses that share the first `length` bits.
 struct Network {
     address: IpAddr,
     length: u32,
 }
 
-/// The network that an entry names; `Some(None)` if it is a name. An incomplete address is the beginning of one if it
-/// has a length (`169.254/16`) or ends in a dot (`10.`).
+/// The network that an entry names; `Some(None)` if the entry is a name. An incomplete address is the beginning of a
+/// network if it has a length (`169.254/16`) or ends in a dot (`10.`).
 ///
-/// `None` if the length cannot be read. In a URL, a path may follow the address instead.
+/// `None` if the length cannot be read. In a URL, what follows the address may also be a path.
 fn network(entry: &str, after: &str, is_url: bool) -> Option<Option<Network>> {
     let is_length = !after.is_empty() && after.bytes().all(|byte| byte.is_ascii_digit());
     let octets = entry.strip_suffix('.').unwrap_or(entry);
@@ -174,7 +174,7 @@ impl Network {
             (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
             _ => return false,
         };
-        // A shift by all bits is `None` on both sides: every address matches.
+        // A shift by all bits gives `None` on both sides: every address matches.
         let rest = most - self.length;
         bits.checked_shr(rest) == network.checked_shr(rest)
     }
@@ -189,7 +189,7 @@ impl Network {
     }
 }
 
-/// Whether the text matches the pattern, in which a star stands for anything.
+/// Whether the text matches the pattern, in which a star matches anything.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
     let Some((first, rest)) = pattern.split_once('*') else {

@@ -1,4 +1,4 @@
-//! Selects the route to a server, directly or through a proxy, by rules that are the same for every adapter.
+//! Selects the route to a server, direct or through a proxy, by rules that are the same for every adapter.
 
 mod address;
 mod exceptions;
@@ -17,8 +17,8 @@ use http::{HeaderValue, Uri};
 pub enum Route {
     /// Connects directly to the server.
     Direct,
-    /// Sends each request to the proxy with the absolute URL in the request line. That is how http is proxied: many
-    /// proxies refuse a tunnel to a port other than 443.
+    /// Sends each request to the proxy with the absolute URL in the request line. Plain http is proxied like this,
+    /// because many proxies refuse a tunnel to a port other than 443.
     Forward(Proxy),
     /// The proxy opens a connection to the server, and passes bytes on without reading them.
     Tunnel(Proxy),
@@ -28,7 +28,7 @@ pub enum Route {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     protocol: ProxyProtocol,
-    /// `http://host:port`, or https if the proxy itself speaks TLS.
+    /// The address: `http://host:port`, or https if the proxy itself speaks TLS.
     uri: Uri,
     credentials: Option<Credentials>,
 }
@@ -62,9 +62,9 @@ pub(crate) enum Proxies {
     /// The environment.
     #[default]
     FromEnvironment,
-    /// No proxy.
+    /// No proxy: connects directly.
     None,
-    /// The program: one proxy for all servers.
+    /// One proxy for all servers, set by the program.
     All {
         address: String,
         /// The servers that are reached without it, written like `NO_PROXY`.
@@ -74,10 +74,10 @@ pub(crate) enum Proxies {
 
 /// Selects the route to `server`. Only the variable that applies is read, so that an invalid one for other servers does
 /// no harm. If the one that applies is invalid, that is an error, and never means "no proxy". An unreadable exception
-/// is an error too, unless another one names the server.
+/// is an error too, unless another exception names the server.
 ///
-/// The rules are curl's: lower case goes before upper case, and the variable for a scheme before `ALL_PROXY`. In
-/// addition to curl's, `HTTP_PROXY` in upper case is read, unless a CGI server may have made it from a visitor's header
+/// The rules are curl's: lower case takes precedence over upper case, and the variable for a scheme over `ALL_PROXY`.
+/// In addition, `HTTP_PROXY` in upper case is read, unless a CGI server may have made it from a visitor's header
 /// `Proxy`; a server on this machine is reached directly, because the environment's proxy could not reach it; and
 /// exceptions may contain ports, patterns and URLs.
 pub(crate) fn route(
@@ -141,7 +141,7 @@ fn variables(server: &Uri, is_cgi: bool) -> &'static [&'static str] {
     }
     match is_cgi {
         false => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
-        // Windows ignores case, so a visitor's header sets this one too.
+        // Windows ignores case, so a visitor's header sets this variable too.
         true if cfg!(windows) => &["all_proxy", "ALL_PROXY"],
         true => &["http_proxy", "all_proxy", "ALL_PROXY"],
     }
@@ -170,7 +170,7 @@ impl Proxy {
         self.credentials.as_ref()?.password.as_deref()
     }
 
-    /// Returns the value of `Proxy-Authorization`, marked as sensitive: user and password in the scheme `Basic`.
+    /// Returns the value of `Proxy-Authorization`, with user and password in the scheme `Basic`, marked as sensitive.
     pub fn authorization(&self) -> Option<HeaderValue> {
         let user = self.user()?;
         let pair = format!("{user}:{}", self.password().unwrap_or_default());

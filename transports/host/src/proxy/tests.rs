@@ -1,5 +1,5 @@
-//! One table for all adapters. Where curl 7.88 has a behaviour it is the one that is asserted, except where a row
-//! says so.
+//! One table for all adapters. Where curl 7.88 has a behaviour, the table asserts that behaviour, except where a row
+//! says otherwise.
 
 use super::*;
 
@@ -18,7 +18,7 @@ const ALL: &[ProxyProtocol] = &[
     ProxyProtocol::Socks5h,
 ];
 
-/// The result, as a line.
+/// The result as one line.
 fn told(route: Result<Route, ConfigError>) -> String {
     let (how, proxy) = match route {
         Ok(Route::Direct) => return "direct".to_owned(),
@@ -66,7 +66,7 @@ fn the_variable_that_applies_decides_and_no_other_is_looked_at() {
         (&[("http_proxy", PROXY)], HTTPS, "direct"),
         (&[("https_proxy", PROXY)], HTTP, "direct"),
         (&[("HTTPS_PROXY", PROXY)], HTTPS, "tunnel http://proxy:3128"),
-        // curl reads it in small letters only, for the reason of the rows with REQUEST_METHOD.
+        // curl reads it in lower case only, for the reason that the rows with REQUEST_METHOD show.
         (&[("HTTP_PROXY", PROXY)], HTTP, "forward http://proxy:3128"),
         (
             &[("HTTP_PROXY", PROXY), ("REQUEST_METHOD", "GET")],
@@ -135,7 +135,7 @@ fn the_variable_that_applies_decides_and_no_other_is_looked_at() {
             HTTP,
             "forward http://proxy:3128",
         ),
-        // To curl white space is an address that it cannot read.
+        // To curl, white space is an address that it cannot read.
         (
             &[("http_proxy", " \t"), ("HTTP_PROXY", PROXY)],
             HTTP,
@@ -249,7 +249,7 @@ fn an_address_needs_no_more_than_a_host() {
             "http://user:p\u{e4}ss@proxy:1",
             "forward http://proxy:1 as user with p\u{e4}ss",
         ),
-        // curl refuses it, though it can have one meaning only.
+        // curl refuses this, although it can have only one meaning.
         (
             "http://user:p@ss@proxy:1",
             "forward http://proxy:1 as user with p@ss",
@@ -258,7 +258,7 @@ fn an_address_needs_no_more_than_a_host() {
             "http://user:p@[fd00::9]:1",
             "forward http://[fd00::9]:1 as user with p",
         ),
-        // curl would send nothing as user and password.
+        // curl would send an empty user and password.
         ("http://@proxy:1", "forward http://proxy:1"),
         ("http://:@proxy:1", "forward http://proxy:1"),
         ("socks://proxy", "tunnel Socks4 http://proxy:1080"),

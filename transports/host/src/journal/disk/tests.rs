@@ -1,4 +1,4 @@
-//! The operations on disk do what the core's own directory in memory does, which its proofs are over.
+//! The operations on disk do the same as in the core's own in-memory directory, on which its proofs are based.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use cycles_proto::journal::{Lacks, Memory};
 
 use super::*;
 
-/// The same file under its name on disk and its name in memory: temporary names have other numbers.
+/// The same file's name on disk and its name in memory: their temporary names have different numbers.
 type Name = (OsString, OsString);
 
 struct Both {
@@ -32,7 +32,7 @@ impl Both {
         both
     }
 
-    /// Executes an operation in both, and compares the results.
+    /// Executes an operation on both, and compares the results.
     fn execute(&mut self, op: impl Fn(&dyn Fn(usize) -> OsString) -> FileOp) {
         let on_disk = op(&|name| self.names[name].0.clone());
         let in_memory = op(&|name| self.names[name].1.clone());
@@ -75,7 +75,7 @@ impl Drop for Both {
     }
 }
 
-/// What the file system of this directory cannot do.
+/// What this directory's file system does not support.
 fn lacks(folder: &Path) -> Lacks {
     fs::write(folder.join("one"), "").unwrap();
     fs::write(folder.join("two"), "").unwrap();
@@ -113,7 +113,7 @@ fn every_operation_does_on_disk_what_it_does_in_memory() {
         let mut dice = dice(seed);
         for round in 0..60 {
             let (one, two) = (dice(both.names.len()), dice(both.names.len()));
-            // A name that leads to a directory is only looked at, or is in the way.
+            // A name that refers to a directory is only looked at, or is in the way.
             let file = if both.names[one].0 == "d" { 0 } else { one };
             let kind = dice(12);
             if matches!(kind, 8 | 9) && both.names[two].0 == "d" {
@@ -153,7 +153,7 @@ fn every_operation_does_on_disk_what_it_does_in_memory() {
                 _ => FileOp::Remove { name: name(one) },
             });
             if is_link {
-                // A file does not keep two names: a rename of one to the other would do nothing.
+                // A file must not keep two names: renaming one to the other would do nothing.
                 both.execute(|name| FileOp::Remove { name: name(file) });
             }
         }

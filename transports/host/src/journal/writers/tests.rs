@@ -1,4 +1,4 @@
-//! The threads, with a store that only logs what was done.
+//! Tests of the threads, with a store that only logs what was done.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -13,8 +13,8 @@ use cycles_proto::time::UnixMillis;
 
 use super::*;
 
-/// Notes changes and syncs. Changes of reservations that start with `held` wait for permission, as do syncs
-/// if they are to be held.
+/// Logs changes and syncs. Changes to reservations that start with `held` wait for permission, as do syncs if there is
+/// a gate for them.
 #[derive(Default)]
 struct Notes {
     log: Mutex<Vec<String>>,
@@ -25,7 +25,7 @@ struct Notes {
     most_at_once: AtomicUsize,
 }
 
-/// Lets through as many as were permitted.
+/// Lets as many pass as were permitted.
 #[derive(Default)]
 struct Gate {
     permits: Mutex<usize>,
@@ -282,7 +282,7 @@ fn threads_that_have_nothing_to_do_end_and_new_ones_start() {
     let answers = mpsc::channel();
     remove(&writers, "first", &answers);
     collect(&answers, 1);
-    // The last owner besides us is the thread.
+    // The thread is the only other owner.
     while writers.0.is_shared() {
         thread::park_timeout(Duration::from_millis(10));
     }

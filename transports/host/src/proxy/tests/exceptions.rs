@@ -1,14 +1,14 @@
-//! Which servers a list of exceptions names.
+//! The servers that a list of exceptions names.
 
 use super::*;
 
-/// The names of variables and of servers that are excepted, or not.
+/// Names of variables, and names of servers that are excepted or not.
 #[test]
 fn exceptions_are_names_domains_addresses_and_networks() {
     let (direct, proxied) = (true, false);
     for (list, host, expected) in [
         ("*", "cycles.example", direct),
-        // To curl a star counts only alone, and with a domain not at all.
+        // To curl, a star counts only if it is alone, and never with a domain.
         ("other, *", "cycles.example", direct),
         ("*.example", "cycles.example", direct),
         ("*.other", "cycles.example", proxied),
@@ -30,7 +30,7 @@ fn exceptions_are_names_domains_addresses_and_networks() {
         ("", "cycles.example", proxied),
         ("a b cycles.example", "cycles.example", direct),
         ("a,b\t,cycles.example,", "cycles.example", direct),
-        // curl knows no ports here.
+        // curl does not support ports here.
         ("cycles.example:7878", "cycles.example:7878", direct),
         ("cycles.example:1", "cycles.example:7878", proxied),
         (".example:7878", "cycles.example:7878", direct),
@@ -46,7 +46,7 @@ fn exceptions_are_names_domains_addresses_and_networks() {
         ("10.1.2.0/23", "10.1.4.9", proxied),
         ("10.1.2.3/32", "10.1.2.3", direct),
         ("10.1.2.3/32", "10.1.2.2", proxied),
-        // curl takes it for 32.
+        // curl treats the length as 32.
         ("0.0.0.0/0", "10.1.2.3", direct),
         ("10.0.0.0/8", "[::ffff:10.1.2.3]", direct),
         ("10.0.0.0/8", "10.example", proxied),
@@ -56,7 +56,7 @@ fn exceptions_are_names_domains_addresses_and_networks() {
         ("[fd00::5]:7878", "[fd00::5]:7878", direct),
         ("[fd00::5]:7879", "[fd00::5]:7878", proxied),
         ("fd00::6", "[fd00::5]", proxied),
-        // curl 7.88 gets networks of IPv6 wrong.
+        // curl 7.88 gets IPv6 networks wrong.
         ("fd00::/8", "[fd12::5]", direct),
         ("[fd00::]/8", "[fd12::5]", direct),
         ("fe00::/8", "[fd12::5]", proxied),
@@ -86,7 +86,7 @@ fn exceptions_are_names_domains_addresses_and_networks() {
     }
 }
 
-/// Entries that curl passes over without a word, and what they exclude.
+/// Entries that curl silently skips, and what they exclude.
 #[test]
 fn what_is_written_around_an_exception_does_not_undo_it() {
     let (direct, proxied) = (true, false);
