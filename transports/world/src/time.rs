@@ -1,4 +1,4 @@
-//! Time, which jumps to the next event.
+//! The passage of time, which jumps to the next event.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets time pass until `is_reached` returns true, at most a day. Returns whether it did.
+    /// Lets time pass until `is_reached` returns true, at most a day. Returns whether that happened.
     ///
     /// # Errors
     /// The first invariant that did not hold.
@@ -23,7 +23,7 @@ impl World {
         self.run_until_or(Duration::from_secs(86_400), is_reached)
     }
 
-    /// Lets time pass until `is_reached` returns true, at most this long. Returns whether it did.
+    /// Lets time pass until `is_reached` returns true, at most this long. Returns whether that happened.
     ///
     /// # Errors
     /// The first invariant that did not hold.
