@@ -38,8 +38,8 @@ impl<'a> Input<'a> {
         values[self.below(values.len())]
     }
 
-    /// Draws a number of any size, large or small with equal probability, including both ends of the 32-, 63- and
-    /// 64-bit ranges.
+    /// Draws a number of any size, large or small with equal probability. Includes both ends of the 32-, 63- and 64-bit
+    /// ranges.
     pub(crate) fn number(&mut self) -> u64 {
         const ENDS: [u64; 8] = [
             0,

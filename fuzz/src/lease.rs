@@ -3,8 +3,8 @@
 //! - Nothing is due in the past, and the timeout of an attempt never changes.
 //! - With a truthful server, the heartbeat never assumes that the lease lasts longer than it does, whatever fields are
 //!   missing; with any server, never longer than the server's answers add up to.
-//! - With a measured lead, a beat leaves room for two attempts and the margin, and a retry for one attempt and the margin,
-//!   in the protocol's own terms (HEARTBEAT GUIDANCE), and neither leaves much more room.
+//! - With a measured lead, a beat leaves room for two attempts and the margin, and a retry for one attempt and the
+//!   margin, in the protocol's own terms (HEARTBEAT GUIDANCE), and neither leaves much more room.
 //! - Two beats in a row without a delay stop the heartbeat, and so does a refusal.
 //! - A beat or a retry waits for 250 ms, or for less if only that leaves room for one attempt and the margin: a sixth
 //!   attempt is never sent within 250 ms of the first.
@@ -334,8 +334,7 @@ impl Heart {
         }
     }
 
-    /// Checks that the heartbeat stops by itself, within the time that `holds` checks, once nothing gets through any
-    /// more.
+    /// Checks that, once nothing gets through, the heartbeat stops by itself within the time that `holds` checks.
     fn gives_up(&mut self) {
         for _ in 0..200 {
             let (Next::Beat(at) | Next::Retry(at)) = self.next else {

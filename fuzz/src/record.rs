@@ -4,8 +4,8 @@
 //! - A record is settled with exactly its own bytes, under the key that they contain.
 //! - A record's file name depends on the bytes of its reservation's id.
 //! - No part of a record is a record: a file that a crash cut off is recognized as truncated.
-//! - A file that has another version, or whose body has no key, is not a record; one without a time counts as from 1970,
-//!   and is therefore too old for an event.
+//! - A file that has another version, or whose body has no key, is not a record; one without a time counts as from
+//!   1970, and is therefore too old for an event.
 //! - An event has the content of the commit, and the subject and the action of the reservation.
 //! - A pause that a record asks for ends within an hour.
 //!

@@ -143,8 +143,7 @@ where
     }
 }
 
-/// Checks that the amounts and times of a success are those of its body, by means of `Debug`, which all replies
-/// implement.
+/// Checks that the amounts and times of a success are those of its body. Uses `Debug`, which all replies implement.
 fn numbers_are_kept<T: Debug>(kind: OperationKind, reply: &T, body: Option<&Value>) {
     let text = format!("{reply:?}");
     let names: &[&str] = match kind {

@@ -1,5 +1,5 @@
-//! A client for plain HTTP/1.1 that keeps its connection and does not interpret messages, only for this repository's
-//! tests.
+//! A client for plain HTTP/1.1 that keeps its connection and does not interpret messages. It is only for this
+//! repository's tests.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

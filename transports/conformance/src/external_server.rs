@@ -1,5 +1,5 @@
-//! An external server that the behaviours run against, named by `CYCLES_BASE_URL` and set up by the program in
-//! `CYCLES_SEED` (the sandbox's `tests/behaviour/common/setup.rs` describes its input lines).
+//! An external server that the behaviours run against. `CYCLES_BASE_URL` names it, and the program in `CYCLES_SEED`
+//! sets it up (the sandbox's `tests/behaviour/common/setup.rs` describes the program's input lines).
 //!
 //! All requests go through a sandbox in front of it, which injects the faults as usual and lets the server answer in
 //! place of its own ledger. Each setup has its own tenant and key on the server, so that setups and runs do not

@@ -171,8 +171,8 @@ impl Clock {
     }
 }
 
-/// Serves `listener`, and the admin plane on `admin` if given, on the calling thread until `stop` fires or its other
-/// end is dropped. Connections still open at that point are cut.
+/// Serves `listener`, and the admin plane on `admin` if given, on the calling thread. Ends when `stop` fires or its
+/// other end is dropped, and then cuts open connections.
 pub(crate) fn serve(
     listener: std::net::TcpListener,
     admin: Option<std::net::TcpListener>,

@@ -25,8 +25,7 @@ enum Location {
 }
 
 impl World {
-    /// Checks that every cost that was handed over has a location or is counted as unrecorded, and that no flush would
-    /// hide it.
+    /// Checks that every handed-over cost has a location or is counted as unrecorded, and that no flush would hide it.
     pub(super) fn check_cost_locations(&mut self) {
         let locations: Vec<_> = (0..self.jobs.len())
             .map(|index| self.locate(JobId(index)))

@@ -17,8 +17,8 @@ use cycles_proto::{CyclesConfig, Error, Failure, Flushed, Now, Receipt, Seed, Ti
 use cycles_proto::{InvalidCommit, Outcome};
 use http::Response;
 
-/// A session from the view of its driver and its callers. [`Session`] implements this trait, and so can a wrapper whose
-/// misbehaviour a world should detect.
+/// A session, from the point of view of its driver and callers. [`Session`] implements this trait, and so can a wrapper
+/// whose misbehaviour a world should detect.
 ///
 /// Unless a wrapper overrides it, each method does the same as the method of [`Session`] with that name. `Debug` must
 /// show the whole state: the world checks that a needless poll does not change it.

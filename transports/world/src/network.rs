@@ -16,8 +16,8 @@ pub(super) struct Delivery {
     pub(super) arrives: Vec<Duration>,
     /// The source of the client's answer.
     pub(super) answer: Answer,
-    /// How long the answer takes after the ledger has answered or, if the call never reaches the ledger, after it was
-    /// sent.
+    /// How long the answer takes after the ledger has answered or, if the ledger never gets the call, after the call
+    /// was sent.
     pub(super) way_back: Duration,
 }
 

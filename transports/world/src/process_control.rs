@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    /// Crashes a process once its sessions have handed out this many more steps, before or after the last one is
+    /// Crashes a process once its sessions have handed out this many more steps. The last step may or may not be
     /// executed.
     ///
     /// # Panics

@@ -43,10 +43,9 @@ pub(super) struct DrivenSession {
     pub(super) busy: BTreeSet<usize>,
     pub(super) calls: BTreeMap<CallId, BalanceCall>,
     pub(super) flushes: Vec<PendingFlush>,
-    /// The calls that were handed out and whose results were not yet reported.
+    /// The calls that were handed out, but whose results have not been reported yet.
     pub(super) exchanges: BTreeMap<Ticket, Exchange>,
-    /// The changes to the journal that were handed out and whose results were not yet reported, with their
-    /// reservations.
+    /// The changes to the journal that were handed out, but have no result yet, with their reservations.
     pub(super) writes: BTreeMap<Ticket, usize>,
     /// When the last change to a reservation's records will be made: such changes are made one after another.
     pub(super) last_writes: BTreeMap<(usize, ReservationId), Duration>,
@@ -89,7 +88,7 @@ pub(super) struct PendingFlush {
     pub(super) was_due: Option<Duration>,
 }
 
-/// A call that was handed out and whose result was not yet reported.
+/// A call that was handed out, but whose result has not been reported yet.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) owner: CallOwner,

@@ -174,8 +174,8 @@ impl<A: Adapter> RecoverySetup<A> {
         self.seen(&[Operation::CommitReservation, Operation::CreateEvent])
     }
 
-    /// Asserts that these are all the settlements, that they have one key, and that those of one operation have the
-    /// same bytes.
+    /// Asserts that these are all the settlements, all under one key, and that those of one operation have the same
+    /// bytes.
     #[track_caller]
     pub(super) fn assert_settlements(&self, expected: &[Operation]) {
         let seen = self.settlements();

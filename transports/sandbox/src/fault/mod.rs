@@ -43,7 +43,7 @@ pub enum Fault {
     /// A gateway in front of the server answers with its own HTML page, or, if the status is a redirect, with a
     /// redirect to the same path elsewhere; the ledger never sees the request.
     ForeignPage(u16),
-    /// A gateway in front of the server answers with an error in the protocol's form that lacks a request id and
+    /// A gateway in front of the server answers with an error in the protocol's form. The error lacks a request id and
     /// repeats the API key; the ledger never sees the request.
     ForeignError(u16),
     /// The ledger executes the request, and the answer is a success with an unreadable body.

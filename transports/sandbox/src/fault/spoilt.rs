@@ -16,8 +16,8 @@ pub enum Spoilt {
     Saying(String),
     /// The JSON is followed by something else.
     Trailed,
-    /// The content is right, but begins with a byte order mark, and every integer is written as a float (`42.0`), as if
-    /// a gateway had parsed the JSON and written it again.
+    /// The content is right, but begins with a byte order mark, and every integer is written as a float (`42.0`). This
+    /// imitates a gateway that parses JSON and writes it again.
     Rewritten,
 }
 

@@ -171,8 +171,7 @@ impl Books {
         })
     }
 
-    /// Turns a hold into a charge and returns the charged amount, which is less than requested if the charge was
-    /// capped.
+    /// Turns a hold into a charge and returns the charged amount: less than requested if the charge was capped.
     pub(super) fn charge(&mut self, scopes: &[String], unit: Unit, charge: Charge) -> Result<i64, Refusal> {
         let (hold, actual) = (i128::from(charge.hold.unwrap_or(0)), i128::from(charge.actual));
         if charge.hold.is_some() && actual <= hold {

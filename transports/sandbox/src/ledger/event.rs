@@ -57,7 +57,7 @@ impl Ledger {
         Reply::json(StatusCode::CREATED, &reply)
     }
 
-    /// The refusal for when none of `scopes` has a budget in `unit`.
+    /// The refusal if none of `scopes` has a budget in `unit`.
     pub(super) fn no_budget(&self, scopes: &[String], unit: Unit) -> Refusal {
         match self.books.other_unit(scopes, unit) {
             Some(details) => Refusal::other_unit(details),
