@@ -50,7 +50,7 @@ impl World {
         let now = self.wake_up(index).unwrap_or_else(|| self.time_of(index));
         let session = &mut self.sessions[index];
         let watch = ReservationWatch::fresh(session.callers[caller_index].config().journal_enabled);
-        // Each job has its own observer, so that its events can be told apart.
+        // Each job has its own observer, so that its events can be distinguished.
         let observer = ObserverId(self.reservations.len() as u64 + 1);
         let mut caller = session.callers[caller_index]
             .caller
@@ -255,7 +255,7 @@ impl World {
         }
     }
 
-    /// Lets time pass until the session's process is awake, and returns its time; `None` if the process ends meanwhile.
+    /// Lets time pass until the session's process is awake, and returns its time; `None` if the process ends first.
     pub(super) fn wake_up(&mut self, index: usize) -> Option<Now> {
         let process = self.sessions[index].process;
         let until = self.processes[process.0].asleep_until;

@@ -18,7 +18,7 @@ impl World {
     /// An operator's changes (a frozen budget, a revoked key) stay.
     ///
     /// # Errors
-    /// The first invariant that did not hold.
+    /// The first invariant that was violated.
     pub fn finish(&mut self) -> Result<(), Violation> {
         let asleep = self.processes.iter().filter(|process| process.is_alive);
         if let Some(until) = asleep.map(|process| process.asleep_until).max() {

@@ -87,7 +87,7 @@ pub enum Rule {
     BooksBalance,
 }
 
-/// An invariant that did not hold.
+/// A violated invariant.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Violation {

@@ -230,7 +230,7 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
         Err(ActionFailed)
     });
     assert!(matches!(failed, Err(Error::Action(_))), "{failed:?}");
-    // … commits a cost in another unit than the reservation's, …
+    // … commits a cost in a unit other than the reservation's, …
     let wrong = CommitRequest::builder().actual(Amount::credits(40)).build();
     let guard = client.reserve(request(100)).unwrap();
     let of_the_refused = guard.reservation_id();

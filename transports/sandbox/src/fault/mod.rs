@@ -37,7 +37,7 @@ pub enum Fault {
     /// The ledger executes the request, but the answer has this status: it is a protocol error or, if the status is a
     /// success, the real answer with that status.
     StatusAfter(u16),
-    /// The server has lost its store, and answers as the reference server does then: 401 `UNAUTHORIZED` with the
+    /// The server has lost its store, and gives the reference server's answer for that: 401 `UNAUTHORIZED` with the
     /// message `INTERNAL_ERROR`.
     Outage,
     /// A gateway in front of the server answers with its own HTML page, or, if the status is a redirect, with a

@@ -84,7 +84,7 @@ pub struct Tally {
     pub answered_calls: u64,
 }
 
-/// The failure of a random scenario: an invariant did not hold.
+/// The failure of a random scenario: a violated invariant.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ScenarioFailure {
