@@ -1,4 +1,4 @@
-//! The target `request`: see its module.
+//! The fuzz target `request`: see `fuzz/src/request.rs`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| cycles_fuzz::request::check(data));

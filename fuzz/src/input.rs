@@ -1,5 +1,5 @@
-//! Draws decisions from the bytes of one execution. After the end, all bytes are zeros, so every input is valid and a
-//! shorter one means less.
+//! Draws decisions from the bytes of one execution. Past the end, all bytes are zero, so every input is valid, and a
+//! shorter one decides less.
 
 pub(crate) struct Input<'a>(&'a [u8]);
 
@@ -38,8 +38,8 @@ impl<'a> Input<'a> {
         values[self.below(values.len())]
     }
 
-    /// Draws a number of any size, small or large with the same probability, including both ends of the ranges of 32,
-    /// 63 and 64 bits.
+    /// Draws a number of any size, large or small with equal probability. Includes both ends of the 32-, 63- and 64-bit
+    /// ranges.
     pub(crate) fn number(&mut self) -> u64 {
         const ENDS: [u64; 8] = [
             0,
@@ -60,7 +60,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Draws a text that is mostly short, and rarely longer than all limits of fields.
+    /// Draws a text that is mostly short, and rarely longer than every field's limit.
     pub(crate) fn text(&mut self) -> String {
         const LONG: [usize; 8] = [64, 65, 128, 129, 256, 257, 300, 5_000];
         match self.byte() {

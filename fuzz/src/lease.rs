@@ -1,14 +1,15 @@
-//! A heartbeat with a truthful server, and with one that may say anything.
+//! A heartbeat against a truthful server, and against one that may say anything.
 //!
 //! - Nothing is due in the past, and the timeout of an attempt never changes.
-//! - With a truthful server, the lease is never said to last longer than it does, whatever fields are missing; with
-//!   any server, never longer than its own answers add up to.
-//! - With a measured lead, a beat leaves room for two attempts and the margin, and a retry for one, in the protocol's
-//!   own terms (HEARTBEAT GUIDANCE), and not much more room than that.
-//! - Two beats in a row without a delay stop it, and so does a refusal.
-//! - A beat or a retry waits for 250 ms, or for as long as leaves room for one attempt and the margin: a sixth attempt
-//!   is never sent within 250 ms of the first.
-//! - It gives up in time: no attempt starts that may end after the lease, or after twice its length without an answer.
+//! - With a truthful server, the heartbeat never assumes that the lease lasts longer than it does, whatever fields are
+//!   missing; with any server, never longer than the server's answers add up to.
+//! - With a measured lead, a beat leaves room for two attempts and the margin, and a retry for one attempt and the
+//!   margin, in the protocol's own terms (HEARTBEAT GUIDANCE), and neither leaves much more room.
+//! - Two beats in a row without a delay stop the heartbeat, and so does a refusal.
+//! - A beat or a retry waits for 250 ms, or for less if only that leaves room for one attempt and the margin: a sixth
+//!   attempt is never sent within 250 ms of the first.
+//! - The heartbeat gives up in time: no attempt starts that may end after the lease does, or after twice the lease's
+//!   length without an answer.
 //!
 //! Bytes: whether the server lies, its properties, the lease; then the events, attempt by attempt.
 
@@ -36,7 +37,7 @@ const FLOOR: Duration = Duration::from_millis(250);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A heartbeat and its server, with one common time.
+/// A heartbeat and its server, on a common clock.
 struct Heart {
     lease: Lease,
     ttl_ms: u64,
@@ -48,11 +49,11 @@ struct Heart {
     last_success: Duration,
     /// Whether the lead was certainly shorter than the reserve, and whether it may have been.
     was_short: (bool, bool),
-    /// The last attempts of the heartbeat.
+    /// The heartbeat's most recent attempts.
     attempts: VecDeque<Duration>,
 }
 
-/// The times that a lead must have room for.
+/// The durations that a lead must leave room for.
 struct Reserve {
     /// One attempt and the margin.
     one_attempt: Duration,
@@ -62,15 +63,15 @@ struct Reserve {
 
 /// A server's handling of extensions, within the protocol.
 struct Server {
-    /// When the lease really ends.
+    /// When the lease actually ends.
     ends: Duration,
     /// The server's clock at our time zero.
     clock_ms: u64,
-    /// The longest lead that it permits.
+    /// The longest lead that the server permits.
     longest_lead: Option<Duration>,
-    /// The largest extension that it grants.
+    /// The largest extension that the server grants.
     largest_grant: Option<Duration>,
-    /// How often it sends `remaining_ttl_ms` and `expires_at_ms`.
+    /// How often the server sends `remaining_ttl_ms`; the next field is for `expires_at_ms`.
     tells_rest: Habit,
     tells_end: Habit,
 }
@@ -93,7 +94,7 @@ impl Habit {
 }
 
 impl Server {
-    /// Extends the lease unless it is over. Returns whether it did.
+    /// Extends the lease unless it is over. Returns whether the lease was extended.
     fn extend(&mut self, now: Duration, by_ms: u64) -> bool {
         if now > self.ends {
             return false;
@@ -169,7 +170,7 @@ impl Heart {
     fn beats(&mut self, input: &mut Input<'_>) {
         while !input.is_empty() {
             let (Next::Beat(at) | Next::Retry(at)) = self.next else {
-                // A lease that was extended by hand continues.
+                // A lease that was manually extended continues.
                 if input.one_in(3) {
                     self.renewed_by_hand(input);
                 } else {
@@ -226,7 +227,7 @@ impl Heart {
         self.now = received;
         let observed = self.server.observed(input, [sent, processed, received]);
         self.next = self.lease.renewed(observed);
-        // Extensions by hand have no shortest wait, and each replans the heartbeat.
+        // Manual extensions have no minimum wait, and each reschedules the heartbeat.
         self.attempts.clear();
         self.succeeded(observed, self.timeout);
     }
@@ -302,12 +303,12 @@ impl Heart {
         self.holds();
     }
 
-    /// Checks the properties that hold after every event.
+    /// Checks the properties that must be true after every event.
     fn holds(&self) {
         assert_eq!(self.lease.attempt_timeout(), self.timeout);
         if let Some(until) = self.lease.lasts_until() {
-            // A lease that is over when its answer arrives lasts until then, and the server counts in whole
-            // milliseconds.
+            // A lease that is already over when the answer arrives counts as lasting until then, and the server counts
+            // in whole milliseconds.
             let ends = self.server.ends.max(self.last_success) + Duration::from_millis(1);
             assert!(until <= ends, "it lasts until {ends:?}: {self:?}");
         }
@@ -333,7 +334,7 @@ impl Heart {
         }
     }
 
-    /// Checks that it ends by itself when nothing gets through any more, within the time that `holds` checks.
+    /// Checks that, once nothing gets through, the heartbeat stops by itself within the time that `holds` checks.
     fn gives_up(&mut self) {
         for _ in 0..200 {
             let (Next::Beat(at) | Next::Retry(at)) = self.next else {
@@ -348,7 +349,7 @@ impl Heart {
         whole(limit).max(SECOND).max(self.longest_rtt * 2)
     }
 
-    /// The reserve for attempts with this limit.
+    /// The reserve for attempts with this time limit.
     fn reserve(&self, limit: Duration) -> Reserve {
         let one_attempt = self.budget(limit) + self.margin();
         Reserve {
@@ -374,7 +375,7 @@ impl core::fmt::Debug for Heart {
     }
 }
 
-/// Meaningless observations.
+/// Runs a heartbeat on meaningless observations.
 fn lies(input: &mut Input<'_>) {
     let ttl_ms = input.number();
     let limit = Duration::from_millis(input.number());
@@ -428,8 +429,8 @@ fn lies(input: &mut Input<'_>) {
     }
 }
 
-/// The sum of a server's answers: the last remaining time that it sent, and by how much its expiries have moved since.
-/// An answer without an expiry grants nothing.
+/// The sum of a server's answers: the last remaining time that it sent, plus how far its expiries have moved since. An
+/// answer without an expiry grants nothing.
 struct Words {
     since: Duration,
     granted_ms: i128,

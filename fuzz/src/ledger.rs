@@ -1,11 +1,11 @@
-//! The sandbox's ledger under any sequence of requests, compared with books that are kept here from the answers alone.
+//! The sandbox's ledger under any sequence of requests, compared to books that are kept here from the answers alone.
 //!
-//! - Every scope has exactly what was granted to it, less the charges that the answers reported.
+//! - Every scope has exactly the amount that was granted to it, less the charges that the answers reported.
 //! - The reserved amount is the sum of the active reservations; nothing is charged or given back twice.
-//! - The overage policies charge as much as they may, and never more.
-//! - A refusal changes nothing; a repetition changes nothing and gets the same bytes; a different payload under a used
+//! - The overage policies charge as much as they are allowed to, and never more.
+//! - A refusal changes nothing; a repetition changes nothing and gets the same answer; a different payload under a used
 //!   key is a mismatch.
-//! - Nothing is settled or extended after its time.
+//! - No reservation is settled or extended after its time.
 //!
 //! Bytes: the budgets, then the requests in order.
 
@@ -60,7 +60,7 @@ struct Desk {
     answered: Vec<(String, String, Bytes)>,
 }
 
-/// The expected balance of a scope, as its clients know it.
+/// The expected balance of a scope, from what its clients know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Book {
     allocated: i128,
@@ -127,7 +127,7 @@ impl Desk {
         self.swept();
     }
 
-    /// Reservations that expired: only after their grace period, and at the latest by the next sweep.
+    /// Checks that reservations expire only after their grace period, and by the next sweep at the latest.
     fn swept(&mut self) {
         for reservation in self
             .reservations
@@ -377,7 +377,7 @@ impl Desk {
         assert_eq!(self.states(), before, "a look changes nothing");
     }
 
-    /// Repeats a request, or sends another one under its key.
+    /// Repeats a request, or sends a different one under the same key.
     fn again(&mut self, input: &mut Input<'_>) {
         if self.answered.is_empty() {
             return;
@@ -385,7 +385,7 @@ impl Desk {
         let (path, body, first) = self.answered[input.below(self.answered.len().min(256))].clone();
         let mut first = read(&first);
         if path.ends_with("/extend") && first["expires_at_ms"].as_u64() < Some(self.now) {
-            // The key is remembered only until the time that the request gave.
+            // The key is remembered only until the new expiry that the answer gave.
             return;
         }
         let before = self.states();
@@ -441,7 +441,7 @@ impl Desk {
         );
     }
 
-    /// Compares the books here with the ledger's.
+    /// Compares the books kept here to the ledger's.
     fn balances(&mut self) {
         self.swept();
         for (book, state) in self.books.iter().zip(self.states()) {
@@ -457,7 +457,7 @@ impl Desk {
         }
     }
 
-    /// Whether the reservation accepts nothing any more; if so, checks that the answer says so.
+    /// Whether the reservation no longer accepts anything; if so, checks that the answer says why.
     fn is_over(&self, at: usize, status: u16, answer: &Value) -> bool {
         let reservation = &self.reservations[at];
         let code = answer["error"].as_str();

@@ -1,7 +1,7 @@
-//! Properties that hold for any bytes, one module per fuzz target.
+//! Properties that must be true for any input bytes, one module per fuzz target.
 //!
-//! Each module has a function `check`, which takes the bytes of one execution and panics if a property does not hold.
-//! `cargo fuzz` calls it from `fuzz_targets`; the tests call it for every file of `corpus`, on a stable toolchain.
+//! Each module has a function `check`, which takes the bytes of one execution and panics if a property is violated.
+//! `cargo fuzz` calls it from `fuzz_targets`; the tests call it for every file in `corpus`, on a stable toolchain.
 
 #[path = "../../cycles-proto/tests/behaviour/careless/mod.rs"]
 mod careless;

@@ -1,13 +1,13 @@
-//! Any bytes as a file of the journal, and any cost as a record.
+//! Any bytes as a journal file, and any cost as a record.
 //!
-//! - A record that was read can be written and read again without a change, with the same bytes in its bodies.
-//! - A record is settled with exactly its own bytes, under the key in them.
-//! - Its file name depends on the bytes of its reservation's id.
+//! - A record that was read can be written and read again unchanged, with the same bytes in its bodies.
+//! - A record is settled with exactly its own bytes, under the key that they contain.
+//! - A record's file name depends on the bytes of its reservation's id.
 //! - No part of a record is a record: a file that a crash cut off is recognized as truncated.
-//! - A file of another version, or whose body has no key, is not a record; one without a time is from 1970, and so too
-//!   old for an event.
+//! - A file that has another version, or whose body has no key, is not a record; one without a time counts as from
+//!   1970, and is therefore too old for an event.
 //! - An event has the content of the commit, and the subject and the action of the reservation.
-//! - A pause that a record asks for ends within the hour.
+//! - A pause that a record asks for ends within an hour.
 //!
 //! Bytes: 0 and a file, or 1 and the decisions that make a cost.
 
@@ -52,7 +52,7 @@ fn read(file: &[u8]) {
     }
 }
 
-/// Checks the members that decide whether it is a record, and how old it is, against the file.
+/// Checks, against the file, the members that decide whether it is a record and how old it is.
 fn says_what_the_file_says(record: &JournalRecord, text: &str) {
     // Skips files with numbers or strings that a `Value` cannot hold.
     let Ok(file) = serde_json::from_str::<Value>(text) else {
@@ -156,7 +156,7 @@ fn metrics(input: &mut Input<'_>) -> CyclesMetrics {
     }
 }
 
-/// Checks that it is the same after writing and reading, and that it is settled unchanged.
+/// Checks that a record is the same after writing and reading it, and that it is settled unchanged.
 fn keeps(record: &JournalRecord) {
     let json = record.to_json();
     let again = JournalRecord::parse(json.as_bytes()).expect("what we write we read");
@@ -206,7 +206,7 @@ fn keeps(record: &JournalRecord) {
     settles(record);
 }
 
-/// Checks that a replay sends its bytes and nothing else.
+/// Checks that a replay sends the record's bytes and nothing else.
 fn settles(record: &JournalRecord) {
     let mut now = Now {
         mono: Duration::from_secs(1),

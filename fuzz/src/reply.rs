@@ -1,13 +1,13 @@
-//! Any response to any operation, compared with a second implementation of the core's table. Each body is tried with
+//! Any response to any operation, compared to a second implementation of the core's table. Each body is tried with
 //! every operation and every status in the table.
 //!
-//! - The verdict is that of the table, and a success explicitly says that the operation was done.
-//! - Amounts and times of a success are exactly those of the body.
+//! - The verdict is the table's, and a success explicitly says that the operation was carried out.
+//! - The amounts and times in a success are exactly those in the body.
 //! - A new member from a newer server changes nothing; a body that is cut off, or has anything after it, is never a
 //!   success.
 //! - An operation sends at most two requests, with the same bytes, whatever the first answer was. An open outcome is
 //!   reported as open, and only an answer of the ledger itself closes it.
-//! - An outage is distinguished from a refused API key.
+//! - An outage is not confused with a refused API key.
 //! - The API key never appears in any output, whatever echoes it.
 //!
 //! Bytes: operation, status (2), header, where the key is echoed (2), where the body is cut; then the body.
@@ -48,9 +48,9 @@ pub fn check(data: &[u8]) {
 /// A response, independent of the operation.
 struct Answer {
     response: Response<Bytes>,
-    /// `None` if it is not JSON.
+    /// The body as JSON; `None` if it is not JSON.
     body: Option<Value>,
-    /// Where it is cut, in 256ths.
+    /// Where the body is cut, in 256ths.
     cut: u8,
 }
 
@@ -143,7 +143,7 @@ where
     }
 }
 
-/// Checks that money and times of a success are those of its body, by way of `Debug`, which all replies have.
+/// Checks that the amounts and times of a success are those of its body. Uses `Debug`, which all replies implement.
 fn numbers_are_kept<T: Debug>(kind: OperationKind, reply: &T, body: Option<&Value>) {
     let text = format!("{reply:?}");
     let names: &[&str] = match kind {
@@ -214,7 +214,7 @@ fn nothing_follows_a_success<T: Reply>(kind: OperationKind, response: &Response<
     }
 }
 
-/// The ways in which a first attempt leaves the outcome open.
+/// The ways in which a first attempt can leave the outcome open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Before {
     Nothing,
@@ -346,7 +346,7 @@ fn response(input: &mut Input<'_>) -> (Response<Bytes>, u8) {
         _ => {}
     }
     let response = Response::builder().status(status).header(name, value);
-    // A proxy that echoes the key in a header does no harm, whatever else it says.
+    // A proxy that echoes the key in a header must do no harm, whatever else it says.
     let response = response.header("x-cycles-tenant", KEY);
     (response.body(body.into()).expect("the parts are valid"), cut)
 }
@@ -358,7 +358,7 @@ fn with_body(response: &Response<Bytes>, body: Bytes) -> Response<Bytes> {
     other
 }
 
-/// Whether it cannot contain the key in any spelling.
+/// Whether the body cannot contain the key in any spelling.
 fn plain(body: &Bytes) -> bool {
     !body.contains(&b'\\') && !String::from_utf8_lossy(body).contains(KEY)
 }

@@ -1,8 +1,9 @@
-//! Any request that a caller can write.
+//! Any request that a caller can make.
 //!
-//! - It is refused exactly if it breaks a limit of the protocol; the limits have a second implementation here.
-//! - The request contains what the caller gave: ids, amounts, parameters and metadata can be read back from it.
-//! - No text changes the route, adds a header or a parameter, or shows the API key.
+//! - The request is refused if and only if it breaks a limit of the protocol; the limits are implemented a second time
+//! here.
+//! - The request contains all that the caller gave: ids, amounts, parameters and metadata can be read back from it.
+//! - No text changes the route, adds a header or a parameter, or reveals the API key.
 //! - A repetition has the same bytes, and the sandbox's ledger never rejects it as malformed.
 //!
 //! Bytes: the operation, the key, and the decisions that make the request.
@@ -280,7 +281,7 @@ fn list(input: &mut Input<'_>, seed: Seed) {
         cursor: input.maybe(Input::text),
         ..Default::default()
     };
-    // The minimum that every request must meet.
+    // The minimum requirements for every request.
     let is_wrong = params.status.as_ref().is_some_and(|status| !status.is_known())
         || params.sort_by.as_ref().is_some_and(|key| !key.is_known())
         || !fits_key(params.idempotency_key.as_ref())
@@ -308,7 +309,7 @@ fn list(input: &mut Input<'_>, seed: Seed) {
     assert_eq!(value("cursor"), params.cursor);
 }
 
-/// Checks that an operation is refused exactly if it breaks a limit, and returns its call.
+/// Checks that an operation is refused if and only if it breaks a limit, and returns its call.
 fn sent<T: Reply + Debug>(made: Result<Operation<T>, Error>, is_fit: bool) -> Option<Call> {
     if let (Err(error), true) = (&made, is_fit) {
         panic!("refused, and within the limits: {error}");
@@ -316,7 +317,7 @@ fn sent<T: Reply + Debug>(made: Result<Operation<T>, Error>, is_fit: bool) -> Op
     sent_if(made, is_fit)
 }
 
-/// The same, for a text that may also be too long for an address.
+/// Like `sent`, for a text that may also be too long for an address.
 fn sent_if<T: Reply + Debug>(made: Result<Operation<T>, Error>, is_fit: bool) -> Option<Call> {
     match made {
         Ok(operation) => {
@@ -363,7 +364,7 @@ fn twice<T: Reply + Debug>(operation: Operation<T>) -> Call {
     call
 }
 
-/// Checks that a request about a reservation names it in one segment of the path, whatever characters its id has.
+/// Checks that a request about a reservation names it in one path segment, whatever characters its id contains.
 fn about(call: Option<Call>, id: &ReservationId, suffix: &str) -> Option<Call> {
     let call = call?;
     let path = call.request.uri().path();
@@ -446,7 +447,7 @@ fn says_action(body: &Value, action: &Action) {
 }
 
 fn says_metrics(call: &Call, metrics: Option<&CyclesMetrics>) {
-    // Without a `Value`, which would sort members.
+    // Not read as a `Value`, which would sort the members.
     let members: BTreeMap<String, &RawValue> =
         serde_json::from_slice(call.request.body()).expect("what is sent is an object");
     let said = members.get("metrics").map(|said| said.get());

@@ -1,9 +1,9 @@
 //! A reservation to which anything may happen.
 //!
-//! An even first byte selects a careless driver, which gives answers that nothing asked for, twice, late or never: the
-//! rules of `cycles-proto/tests/behaviour/careless` hold all the same. An odd one makes agents spend in the simulated
-//! world, over a faulty network, with crashes, a torn journal and clocks that jump: after every step the world's audit
-//! compares what was done with the ledger (see [`Rule`](cycles_world::Rule)).
+//! An even first byte selects a careless driver, which gives answers unasked, twice, late or never: the rules of
+//! `cycles-proto/tests/behaviour/careless` apply all the same. An odd first byte makes agents spend in the simulated
+//! world, over a faulty network, with crashes, a torn journal and jumping clocks: after every step, the world's audit
+//! compares the actions to the ledger (see [`Rule`](cycles_world::Rule)).
 //!
 //! The other bytes are the decisions, in order.
 

@@ -1,8 +1,8 @@
 //! A session with an unruly driver.
 //!
-//! The first byte is its seed, and the others are the decisions of the driver, the server, the disk and the callers,
-//! in order: several reservations, calls and flushes of two principals, few places or many, steps that are carried out
-//! late, in another order, twice or never. The rules of `cycles-proto/tests/behaviour/unruly` hold all the same.
+//! The first byte is its seed, and the others are the decisions of the driver, the server, the disk and the callers, in
+//! order: several reservations, calls and flushes of two principals, few or many places, and steps that are executed
+//! late, in another order, twice or never. The rules of `cycles-proto/tests/behaviour/unruly` apply all the same.
 
 use crate::careless::Dice;
 use crate::unruly::Driver;

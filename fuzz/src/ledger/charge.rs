@@ -2,7 +2,7 @@
 
 use cycles_sandbox::BudgetState;
 
-/// One charge on scopes in their present state.
+/// One charge on scopes in their current state.
 pub(super) struct Charge<'a> {
     pub(super) before: &'a [BudgetState],
     pub(super) hold: i64,

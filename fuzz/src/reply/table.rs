@@ -1,11 +1,11 @@
-//! A second implementation of the table from answers to verdicts, from the protocol's text and not from the core's.
+//! A second implementation of the table from answers to verdicts, based on the protocol's text rather than on the core.
 
 use cycles_proto::OperationKind;
 use cycles_proto::models::ErrorCode;
 use cycles_proto::parts::{Unsuccessful, Verdict};
 use serde_json::Value;
 
-/// The expected verdict, with the error code read in another way where possible.
+/// The expected verdict; the error code is read in a different way than in the core where possible.
 pub(super) fn expected<T>(
     kind: OperationKind,
     status: u16,
@@ -18,7 +18,7 @@ pub(super) fn expected<T>(
         _ => &[200],
     };
     if done.contains(&status) {
-        // `says_so` and the other checks of a success decide which of the two it is.
+        // `says_so` and the other checks of a success verify which of the two it is.
         let is_success = matches!(judged, Verdict::Success(_));
         return if is_success { "success" } else { "ambiguous" };
     }
@@ -59,7 +59,7 @@ pub(super) fn expected<T>(
     }
 }
 
-/// Checks that a success of an operation that moves money says so, and that a grant names its reservation.
+/// Checks that a success says so if the operation moves money, and that a grant names its reservation.
 pub(super) fn says_so(kind: OperationKind, body: &Value) {
     let status = body["status"].as_str();
     match kind {
@@ -78,10 +78,10 @@ pub(super) fn says_so(kind: OperationKind, body: &Value) {
     }
 }
 
-/// Whether an answer is a refusal by the ledger itself. If an earlier attempt may have been acted on, it must be one
-/// that the ledger gives after looking up the key, and must name the request.
+/// Whether an answer is a refusal by the ledger itself. If an earlier attempt may have been carried out, the refusal
+/// must be one that the ledger gives after looking up the key, and must name the request.
 pub(super) fn closes(status: u16, told: Option<&str>, body: Option<&Value>, may_be_done: bool) -> bool {
-    // A proxy that asks for a password has sent nothing on.
+    // A proxy that asks for a password has forwarded nothing.
     if status == 407 {
         return !may_be_done;
     }
@@ -122,12 +122,12 @@ pub(super) fn unsuccessful<T>(verdict: &Verdict<T>) -> Option<&Unsuccessful> {
     }
 }
 
-/// Cuts a value of an open enum at the core's limit.
+/// Truncates a value of an open enum at the core's limit.
 fn cut_as_the_core_does(text: &str) -> String {
     ErrorCode::from(text).as_str().to_owned()
 }
 
-/// The codes of the protocol; `INTERNAL_ERROR` closes nothing.
+/// The protocol's error codes, without `INTERNAL_ERROR`, which closes nothing.
 const KNOWN: [&str; 16] = [
     "INVALID_REQUEST",
     "UNAUTHORIZED",

@@ -9,7 +9,7 @@ use cycles_sandbox::ReservationStatus;
 use super::test_setup::{PATIENCE, TestSetup, actual, commit, request};
 use super::{ActionFailed, Adapter, Client as _, Guard as _, Unsettled};
 
-/// Asserts that the reservation was released and nothing was spent.
+/// Asserts that the reservation was released without any spending.
 #[track_caller]
 fn assert_released<A: Adapter>(setup: &TestSetup<A>, id: &ReservationId) {
     setup.flush_everything();
@@ -194,7 +194,7 @@ pub fn a_cost_in_another_unit_is_not_taken_and_nothing_is_released<A: Adapter>()
     setup.wait_until("the action's is reported too", || untaken() == 3);
     setup.flush_all_but(3);
 
-    // The spend that was reported before is charged, but the cost itself stays unrecorded.
+    // The spend that was reported earlier is charged, but the cost itself stays unrecorded.
     for wrong in [Amount::usd_microcents(9), Amount::tokens(-9)] {
         let (value, receipt) = setup
             .client

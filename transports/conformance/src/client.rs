@@ -1,5 +1,5 @@
-//! A client for plain HTTP/1.1 that keeps its connection and does not interpret the messages. It is only for the tests
-//! of this repository.
+//! A client for plain HTTP/1.1 that keeps its connection and does not interpret messages. It is only for this
+//! repository's tests.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -51,7 +51,7 @@ impl Client {
         let message = [head.as_bytes(), b"\r\n", if method == "GET" { b"" } else { body }].concat();
         let was_open = self.connection.is_some();
         match self.attempt(&message) {
-            // The server may close a connection between two requests.
+            // The server may have closed the connection between two requests.
             Err(_) if was_open => self.attempt(&message),
             outcome => outcome,
         }

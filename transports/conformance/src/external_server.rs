@@ -1,5 +1,5 @@
-//! Another server that the behaviours run against, named by `CYCLES_BASE_URL` and set up by the program of
-//! `CYCLES_SEED` (its lines are described in the sandbox's `tests/behaviour/common/setup.rs`).
+//! An external server that the behaviours run against. `CYCLES_BASE_URL` names it, and the program in `CYCLES_SEED`
+//! sets it up (the sandbox's `tests/behaviour/common/setup.rs` describes the program's input lines).
 //!
 //! All requests go through a sandbox in front of it, which injects the faults as usual and lets the server answer in
 //! place of its own ledger. Each setup has its own tenant and key on the server, so that setups and runs do not
@@ -25,7 +25,7 @@ use super::seed_program::{SEED, set_up, variable};
 use super::test_setup::{PATIENCE, Reservation, TokenBudget};
 
 const URL: &str = "CYCLES_BASE_URL";
-/// The same as in a default sandbox.
+/// The budget in tokens, the same as in a default sandbox.
 const ALLOCATED: i64 = 1_000_000;
 
 pub(super) struct ExternalServer {
@@ -35,7 +35,7 @@ pub(super) struct ExternalServer {
     done: Mutex<Vec<Done>>,
 }
 
-/// A request that the server has answered, whether or not the client got the answer.
+/// A request that the server has answered, whether or not the answer reached the client.
 struct Done {
     operation: Operation,
     path: String,
@@ -50,7 +50,7 @@ impl ExternalServer {
         static SETUPS: AtomicU32 = AtomicU32::new(0);
         let (url, _) = (variable(URL)?, variable(SEED)?);
         static SAID: Once = Once::new();
-        // Directly to standard error, which the test harness does not capture.
+        // Written directly to standard error, which the test harness does not capture.
         SAID.call_once(|| {
             drop(writeln!(
                 stderr(),
@@ -113,7 +113,7 @@ impl ExternalServer {
         });
         let mut response = Response::new(Bytes::from(answer));
         *response.status_mut() = raw.status.try_into().unwrap();
-        // Without the framing: the server sends chunks.
+        // Without the framing headers: the server sends chunks.
         *response.headers_mut() = raw.headers;
         response.headers_mut().remove(CONTENT_LENGTH);
         for value in response.headers_mut().values_mut() {
@@ -171,7 +171,7 @@ impl ExternalServer {
         self.ids::<String>("event_id").len() as u64
     }
 
-    /// Waits until every reservation has expired and the server's sweep has found it.
+    /// Waits until every reservation has expired and been found by the server's sweep.
     pub(super) fn expire(&self) {
         for id in self.reservations() {
             if self.reservation(&id).status != ReservationStatus::Active {
@@ -186,7 +186,7 @@ impl ExternalServer {
         }
     }
 
-    /// The distinct ids under this name in the answers, in the order of the answers.
+    /// The distinct ids under this member name in the answers, in the order of the answers.
     fn ids<T: From<String> + PartialEq>(&self, name: &str) -> Vec<T> {
         let mut ids = Vec::new();
         for done in self.done.lock().unwrap().iter() {

@@ -1,4 +1,4 @@
-//! Temporary directories, and the journals in them as they are on disk.
+//! Temporary directories, and the journal files in them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use cycles_proto::record::JournalRecord;
 
-/// The records with this ending (`json`, `rejected`, `stale`) in a journal's directory, of all principals. Records that
-/// are removed meanwhile are skipped.
+/// The records of all principals with this ending (`json`, `rejected`, `stale`) in a journal's directory. Records that
+/// are removed in the meantime are skipped.
 pub fn records(dir: &Path, ending: &str) -> Vec<JournalRecord> {
     let files = files(dir, ending).into_iter();
     files
@@ -16,7 +16,7 @@ pub fn records(dir: &Path, ending: &str) -> Vec<JournalRecord> {
         .collect()
 }
 
-/// The files with this ending (all files if it is empty) in a journal's directory, of all principals.
+/// The files of all principals with this ending (all files if it is empty) in a journal's directory.
 pub(super) fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in fs::read_dir(dir).unwrap() {
@@ -30,7 +30,7 @@ pub(super) fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-/// A temporary directory, which is removed on drop.
+/// A temporary directory that is removed on drop.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
@@ -46,7 +46,7 @@ impl TempDir {
         Self(path)
     }
 
-    /// Its path.
+    /// The directory's path.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -100,8 +100,8 @@ pub fn a_server_that_takes_all_its_connections_along_costs_no_call<A: Adapter>()
     }
 }
 
-/// A server that answers its first `pooled` requests together, so that the client pools as many connections. Once it
-/// `has_gone`, it closes each of these connections instead of answering.
+/// A server that answers its first `pooled` requests together, so that the client pools that many connections. Once
+/// `has_gone` is set, it closes each of these connections instead of answering.
 fn server(pooled: usize, has_gone: Arc<AtomicBool>) -> Scripted {
     let (together, connections) = (Barrier::new(pooled), AtomicUsize::new(0));
     Scripted::start(move |connection| {

@@ -54,7 +54,8 @@ fn assert_kept_alive<A: Adapter>(setup: &TestSetup<A>, guard: <A::Client as Clie
     setup.assert_spent(42);
 }
 
-/// More extensions at once than an adapter may have threads: the time in a queue does not count as part of an attempt.
+/// Runs more extensions at once than an adapter may have threads: the time in a queue does not count as part of an
+/// attempt.
 pub fn many_leases_are_kept_alive_though_each_extension_takes_long<A: Adapter>() {
     let setup = TestSetup::<A>::new();
     setup.inject("extend:delay=500ms");
@@ -78,7 +79,7 @@ pub fn many_leases_are_kept_alive_though_each_extension_takes_long<A: Adapter>()
     );
 }
 
-/// A user's tasks may compute or block, and no lease may depend on them.
+/// A user's tasks may compute or block, so no lease may depend on them.
 pub fn a_lease_is_kept_alive_while_all_threads_of_the_runtime_are_busy<A: Adapter>() {
     let setup = TestSetup::<A>::new();
     let guard = setup.client.reserve(request_for(100, 4_000)).unwrap();
@@ -88,7 +89,7 @@ pub fn a_lease_is_kept_alive_while_all_threads_of_the_runtime_are_busy<A: Adapte
 
 pub fn an_extension_that_hangs_does_not_delay_the_commit<A: Adapter>() {
     // The lease is so short that it is extended at once, and that attempt takes at most a second. If the commit waited
-    // for it, it would take that second every time; a slow machine does not take it every time.
+    // for the attempt, it would take that second every time; on a slow machine it takes that long only sometimes.
     for _ in 0..5 {
         let setup = TestSetup::<A>::new();
         setup.inject("extend:delay=60s");

@@ -46,7 +46,7 @@ pub use self::test_setup::{commit, request, request_for};
 
 /// A client library under test.
 pub trait Adapter {
-    /// Its client.
+    /// The library's client.
     type Client: Client;
 
     /// Creates a client with this configuration that calls `observer` with every event.
@@ -71,7 +71,7 @@ pub trait Client: Debug + Sync {
         action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
     ) -> Result<(T, Result<Receipt, InvalidCommit>), Error>;
 
-    /// Makes any request, and returns the unparsed answer.
+    /// Makes an arbitrary request, and returns the unparsed answer.
     fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error>;
 
     /// Settles as many costs as possible within `timeout`.
@@ -91,7 +91,7 @@ pub trait Guard: Debug + Send {
     fn release(self, reason: &str) -> Result<bool, Error>;
 
     /// Meters a stream of items, each of which costs this many tokens or fails. Takes `take` of them, or fewer if the
-    /// stream ends before, and drops the rest. Returns the items and the receipt of the cost.
+    /// stream ends earlier, and drops the rest. Returns the items and the receipt of the cost.
     fn meter(self, items: Vec<Result<i64, ActionFailed>>, metering: Metering) -> Consumed;
 }
 
@@ -102,16 +102,16 @@ pub struct Metering {
     pub take: usize,
     /// The number of tokens at which the stream ends.
     pub stop_at: Option<i64>,
-    /// Whether the consumer panics instead of leaving.
+    /// Whether the consumer panics instead of stopping.
     pub panics: bool,
 }
 
 /// The result of consuming a metered stream.
 #[derive(Debug)]
 pub struct Consumed {
-    /// The items that were taken; `None` is an error.
+    /// The costs of the items that were taken; `None` is an error.
     pub seen: Vec<Option<i64>>,
-    /// The receipt of its cost.
+    /// The receipt of the stream's cost.
     pub settled: Result<Option<Receipt>, Error>,
 }
 
@@ -135,7 +135,7 @@ impl Metering {
         None
     }
 
-    /// The cost of an item; panics for [`COST_PANICS`].
+    /// Returns the cost of an item; panics for [`COST_PANICS`].
     pub fn cost(tokens: &i64) -> Amount {
         if *tokens == COST_PANICS {
             resume_unwind(Box::new(CostPanicked));
@@ -195,7 +195,7 @@ impl Unsettled {
         is_certain: true,
     };
 
-    /// The same with this number of unrecorded costs.
+    /// The same result with this number of unrecorded costs.
     pub const fn unrecorded(self, unrecorded: usize) -> Self {
         Self { unrecorded, ..self }
     }

@@ -1,4 +1,4 @@
-//! Answers that are lost, that come from an intermediary, or that are refusals.
+//! Lost answers, answers from intermediaries, and refusals.
 
 use std::fs;
 use std::thread;
@@ -174,7 +174,7 @@ pub fn a_pause_for_one_record_is_one_for_all_of_them<A: Adapter>() {
     let before = setup.commits().len();
     let left = setup.another_client().flush(PATIENCE).unwrap();
     assert_eq!((left.ending, left.recorded), (0, 12));
-    // One, plus those that were already being sent.
+    // One commit, plus those that were already being sent.
     let asked = setup.commits().len() - before;
     assert!((1..=8).contains(&asked), "{asked}");
 }
@@ -204,7 +204,7 @@ pub fn a_key_that_is_refused_is_not_tried_with_every_record<A: Adapter>() {
     let another = setup.another_client();
     let left = another.flush(PATIENCE).unwrap();
     assert_eq!((left.ending, left.recorded), (0, 40));
-    // Three, plus those that were already being sent.
+    // Three commits, plus those that were already being sent.
     let asked = setup.commits().len() - before;
     assert!((3..=10).contains(&asked), "{asked}");
     setup.clear_faults();
@@ -212,7 +212,7 @@ pub fn a_key_that_is_refused_is_not_tried_with_every_record<A: Adapter>() {
     setup.assert_spent(40);
 }
 
-/// Leaves records of `count` costs of one token each, because the server fails.
+/// Leaves records of `count` costs of one token each, by making the server fail.
 fn leave_records<A: Adapter>(setup: &TestSetup<A>, count: usize) {
     setup.inject("commit:503");
     for _ in 0..count {
@@ -241,13 +241,13 @@ pub fn two_that_settle_one_journal_at_once_send_each_record_once<A: Adapter>() {
         }
     });
     setup.assert_spent(20);
-    // Other systems have no claims, so records may be sent twice, but count once.
+    // Other systems have no claims, so records may be sent twice there, but they count once.
     if cfg!(unix) {
         assert_eq!(setup.commits().len() - before, 20);
     }
 }
 
-/// Changes the only record in the journal, as another program might have written it.
+/// Changes the only record in the journal into what another program might have written.
 fn rewrite<A: Adapter>(setup: &TestSetup<A>, from: &str, to: &str) {
     let file = setup.files("json").remove(0);
     let text = fs::read_to_string(&file).unwrap();
@@ -271,7 +271,7 @@ pub fn a_record_that_counted_and_that_another_sdk_has_sorted_counts_once<A: Adap
     let id = guard.reservation_id();
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
     assert_pending_and_recorded(&receipt);
-    // It tries no more by itself.
+    // The client makes no more attempts by itself.
     while setup.client.flush(PATIENCE).unwrap().ending > 0 {}
     setup.clear_faults();
     rewrite(&setup, WRITTEN, SORTED);
@@ -294,7 +294,7 @@ pub fn a_record_whose_key_was_answered_for_another_amount_is_for_a_person<A: Ada
     let guard = setup.client.reserve(request(100)).unwrap();
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
     assert_pending_and_recorded(&receipt);
-    // It tries no more by itself.
+    // The client makes no more attempts by itself.
     while setup.client.flush(PATIENCE).unwrap().ending > 0 {}
     setup.clear_faults();
     rewrite(&setup, &actual(42), &actual(77));
@@ -320,7 +320,7 @@ pub fn an_event_that_counted_and_that_another_sdk_has_sorted_is_for_a_person<A: 
     setup.inject("commit:410");
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
     assert_pending_and_recorded(&receipt);
-    // It tries no more by itself.
+    // The client makes no more attempts by itself.
     while setup.client.flush(PATIENCE).unwrap().ending > 0 {}
     setup.clear_faults();
     rewrite(&setup, WRITTEN, SORTED);

@@ -1,4 +1,4 @@
-//! Streams that are charged for the consumed items, wherever consumption ends.
+//! Streams that are charged for the consumed items, no matter where consumption ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -142,7 +142,7 @@ pub fn a_metered_stream_that_ends_while_the_server_fails_is_charged_later<A: Ada
 }
 
 /// Meters items of which one cannot be counted. Asserts that the others are charged as partial, and that the uncounted
-/// one is reported as an event and by the flush.
+/// one is reported by an event and by the flush.
 fn assert_uncounted<A: Adapter>(items: &[i64], metering: Metering) {
     let is_counted = |item: &&i64| **item >= 0;
     let charged: i64 = items.iter().filter(is_counted).sum();

@@ -6,7 +6,7 @@ use cycles_proto::{Event, Receipt};
 use super::test_setup::{PATIENCE, TestSetup};
 use super::{Adapter, Client as _, Guard as _, commit, request};
 
-/// The request of a job, with the same key at every delivery.
+/// The request of a job, with the same key for every delivery.
 fn job() -> ReservationCreateRequest {
     let mut job = request(1_000);
     job.idempotency_key = Some("job-7".into());

@@ -1,5 +1,5 @@
-//! The value of a successful action is always returned, whatever happens to its cost; and the cost is in the ledger, in
-//! a record, or reported for a person.
+//! The value of a successful action is always returned, whatever happens to its cost. The cost is in the ledger, in a
+//! record, or reported for a person.
 
 use cycles_proto::models::{Amount, ReservationId};
 use cycles_proto::record::Mode;
@@ -111,7 +111,7 @@ pub fn the_value_comes_back_when_the_cost_is_refused_and_a_person_finds_it<A: Ad
         "{rejected:?}"
     );
     assert_eq!(setup.budget().spent, 0);
-    // The refusal is reported once, and its record once; the next run reports nothing.
+    // The refusal is reported once, and so is the record that was set aside; the next run reports nothing.
     assert_eq!(
         setup.another_client().flush(PATIENCE).unwrap(),
         Unsettled::NOTHING

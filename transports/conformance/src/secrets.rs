@@ -49,7 +49,7 @@ pub fn the_key_is_nowhere<A: Adapter>() {
             seen.push(String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned());
         }
     }
-    // Only its tail, so that a shortened key is found as well.
+    // Searches for the key's tail only, so that a shortened key is found as well.
     let tail = DEFAULT_API_KEY.get(DEFAULT_API_KEY.len() - 8..).unwrap();
     for text in &seen {
         assert!(!text.contains(tail), "{text}");

@@ -1,14 +1,14 @@
-//! The program that sets up another server for the tests.
+//! The program that sets up an external server for the tests.
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// The variable that names it.
+/// The variable that names the program.
 pub const SEED: &str = "CYCLES_SEED";
 
-/// Sends a line to the program of `CYCLES_SEED`, which runs once for the whole test process.
+/// Sends a line to the program in `CYCLES_SEED`, which is started once for the whole test process.
 pub fn set_up(line: &str) {
     type Program = (Child, ChildStdin, BufReader<ChildStdout>);
     static PROGRAM: Mutex<Option<Program>> = Mutex::new(None);
@@ -33,7 +33,7 @@ pub fn set_up(line: &str) {
     );
 }
 
-/// An environment variable that is set to something.
+/// The value of an environment variable, if it is set and not empty.
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

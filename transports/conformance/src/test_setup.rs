@@ -26,9 +26,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct TestSetup<A: Adapter> {
     pub(super) client: A::Client,
-    /// `None` after it was [killed](Self::kill_server).
+    /// `None` once it has been [killed](Self::kill_server).
     sandbox: Mutex<Option<Sandbox>>,
-    /// The server behind it, if another server answers in place of the sandbox's ledger.
+    /// The external server, if one answers in place of the sandbox's ledger.
     external: Option<Arc<ExternalServer>>,
     config: CyclesConfigBuilder,
     events: Arc<Mutex<Vec<Event>>>,
@@ -36,11 +36,11 @@ pub(super) struct TestSetup<A: Adapter> {
     pub(super) dir: TempDir,
 }
 
-/// The server's state of a reservation.
+/// A reservation's state on the server.
 #[derive(Clone, Debug)]
 pub(super) struct Reservation {
     pub(super) status: ReservationStatus,
-    /// The charged amount, once it is committed.
+    /// The charged amount, once the reservation is committed.
     pub(super) charged: Option<i64>,
     /// Milliseconds since 1970.
     pub(super) expires_at_ms: i64,
@@ -71,7 +71,7 @@ impl<A: Adapter> TestSetup<A> {
         })
     }
 
-    /// A setup with another API key of the tenant; `None` if that cannot be set up on the server.
+    /// A setup with another API key of the tenant; `None` if that key cannot be set up on the server.
     pub(super) fn with_key(key: &str) -> Option<Self> {
         let setup = Self::set(TempDir::new(), key, |config| config);
         if setup.external.is_none() {
@@ -152,7 +152,7 @@ impl<A: Adapter> TestSetup<A> {
         self.server(Sandbox::clear_faults);
     }
 
-    /// Lets time pass; `by` must be longer than every lease with its grace period.
+    /// Lets time pass; `by` must be longer than every lease including its grace period.
     pub(super) fn advance(&self, by: Duration) {
         match &self.external {
             Some(external) => external.expire(),
@@ -174,7 +174,7 @@ impl<A: Adapter> TestSetup<A> {
         true
     }
 
-    /// The time by the server's clock.
+    /// The time on the server's clock.
     pub(super) fn now(&self) -> UnixMillis {
         match &self.external {
             Some(_) => SystemTime::now().into(),
@@ -226,7 +226,7 @@ impl<A: Adapter> TestSetup<A> {
         }
     }
 
-    /// Asserts that exactly this is spent in the ledger, and nothing is held.
+    /// Asserts that exactly this amount is spent in the ledger, and nothing is held.
     #[track_caller]
     pub(super) fn assert_spent(&self, amount: i64) {
         let budget = self.budget();
@@ -241,12 +241,12 @@ impl<A: Adapter> TestSetup<A> {
         self.server(|sandbox| sandbox.with_ledger(|ledger| ledger.events_applied()))
     }
 
-    /// The requests that the server saw.
+    /// The requests that the server received.
     pub(super) fn seen(&self) -> Vec<Request<Bytes>> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// The bodies of the commits among them.
+    /// The bodies of the commits that the server received.
     pub(super) fn commits(&self) -> Vec<String> {
         let mut seen = self.seen();
         seen.retain(|request| request.uri().path().ends_with("/commit"));
@@ -292,7 +292,7 @@ impl<A: Adapter> TestSetup<A> {
         records(self.dir.path(), "json")
     }
 
-    /// Turns the only record in the journal into that of an event, recorded this much earlier.
+    /// Turns the only record in the journal into an event's record that was recorded this much earlier.
     pub(super) fn age_record(&self, by: Duration) {
         let (file, records) = (self.files("json").remove(0), self.records());
         let recorded_at = records[0].recorded_at();
@@ -310,7 +310,7 @@ impl<A: Adapter> TestSetup<A> {
         records(self.dir.path(), ending)
     }
 
-    /// Asserts that the journal has exactly one record, of this reservation and this cost.
+    /// Asserts that the journal has exactly one record, which has this reservation and this cost.
     #[track_caller]
     pub(super) fn assert_recorded(&self, id: &ReservationId, tokens: i64) {
         let records = self.records();
@@ -342,7 +342,7 @@ impl<A: Adapter> TestSetup<A> {
         assert!(self.records().is_empty(), "{:?}", self.records());
     }
 
-    /// The files of the journal with this ending; all of them if it is empty.
+    /// The journal's files with this ending; all files if it is empty.
     pub(super) fn files(&self, ending: &str) -> Vec<PathBuf> {
         files(self.dir.path(), ending)
     }
@@ -355,12 +355,12 @@ fn client<A: Adapter>(config: &CyclesConfigBuilder, events: &Arc<Mutex<Vec<Event
     })
 }
 
-/// A request for a reservation by the default tenant, for a minute.
+/// A request by the default tenant for a reservation of one minute.
 pub fn request(tokens: i64) -> ReservationCreateRequest {
     request_for(tokens, 60_000)
 }
 
-/// A request for a reservation by the default tenant.
+/// A request by the default tenant for a reservation with this time to live.
 pub fn request_for(tokens: i64, ttl_ms: u64) -> ReservationCreateRequest {
     ReservationCreateRequest::builder()
         .subject(Subject::tenant(DEFAULT_TENANT))

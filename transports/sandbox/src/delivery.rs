@@ -1,4 +1,4 @@
-//! The delivery of a response: whole, cut, or byte by byte; and connections that end with a reset.
+//! Delivers responses whole, cut short or byte by byte, and ends connections with a reset.
 
 use std::fmt;
 use std::future::Future as _;
@@ -35,7 +35,7 @@ pub(crate) struct Delivery {
 
 enum Manner {
     Whole,
-    /// Ends the connection when this many bytes are left, after the others were flushed.
+    /// Ends the connection when this many bytes are left, after flushing the others.
     Cut {
         left: usize,
         sent: bool,
@@ -91,7 +91,7 @@ impl Body for Delivery {
                 let count = length - *left;
                 self.take(count)
             }
-            // An error discards what was not flushed, and hyper flushes only when the body is pending.
+            // An error discards unflushed bytes, and hyper flushes only when the body is pending.
             Manner::Cut { sent, .. } if !*sent => {
                 *sent = true;
                 cx.waker().wake_by_ref();
@@ -131,7 +131,7 @@ impl ResetSwitch {
     }
 }
 
-/// A socket that is reset when it is dropped with its switch on.
+/// A socket that, if its switch is on, resets the connection when dropped.
 pub(crate) struct Resettable {
     stream: TcpStream,
     reset: ResetSwitch,
@@ -150,7 +150,7 @@ impl Resettable {
 impl Drop for Resettable {
     fn drop(&mut self) {
         if self.is_on() {
-            // If it fails, the connection is closed instead of reset.
+            // If this fails, the connection is closed instead of reset.
             let _ = self.stream.set_zero_linger();
         }
     }

@@ -12,7 +12,7 @@ use crate::http_server::Shared;
 use crate::ledger::{BudgetState, Unit};
 use crate::operation::Operation;
 
-/// Which of the two servers a request was for.
+/// Which of the two servers received a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Plane {
@@ -62,8 +62,8 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The current numbers of a budget, which other requests may have changed since this one. `scope` is a path in
-    /// lower case.
+    /// The current state of a budget, which other requests may have changed since this one. `scope` is a path in lower
+    /// case.
     pub fn budget(&self, scope: &str, unit: Unit) -> Option<BudgetState> {
         self.shared.ledger().budget(scope, unit)
     }

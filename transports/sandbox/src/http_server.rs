@@ -34,7 +34,7 @@ const BODY_LIMIT: usize = 10 * 1024 * 1024;
 pub(crate) struct Shared {
     ledger: Mutex<Ledger>,
     faults: Mutex<FaultPlan>,
-    /// Spares requests a lock while there are no faults.
+    /// Lets requests skip a lock while there are no faults.
     has_faults: AtomicBool,
     observer: Option<Observer>,
     /// Answers in place of the ledger.
@@ -171,8 +171,8 @@ impl Clock {
     }
 }
 
-/// Serves `listener`, and the admin plane on `admin` if it is given, on the calling thread until `stop`
-/// fires or its other end is dropped. Connections that are open then are cut.
+/// Serves `listener`, and the admin plane on `admin` if given, on the calling thread. Ends when `stop` fires or its
+/// other end is dropped, and then cuts open connections.
 pub(crate) fn serve(
     listener: std::net::TcpListener,
     admin: Option<std::net::TcpListener>,
@@ -202,15 +202,15 @@ async fn accept(listener: TcpListener, plane: Plane, shared: Arc<Shared>) -> Inf
             Ok((stream, _)) => {
                 tokio::spawn(converse(stream, plane, Arc::clone(&shared)));
             }
-            // Out of descriptors, most likely: some come back as other connections end.
+            // Probably out of descriptors: some become free as other connections end.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-/// One connection, over as many requests as the client sends on it.
+/// Serves all the requests that the client sends on one connection.
 async fn converse(stream: TcpStream, plane: Plane, shared: Arc<Shared>) {
-    // Without it small responses wait for acknowledgements; if it fails, they are only slower.
+    // Without this, small responses wait for acknowledgements; if it fails, they are only slower.
     let _ = stream.set_nodelay(true);
     let reset = ResetSwitch::default();
     let service = service_fn(|request| exchange(request, plane, &shared, &reset));
@@ -232,7 +232,7 @@ async fn exchange(
     let request = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => Request::from_parts(head, body.to_bytes()),
         Err(fault) if fault.is::<LengthLimitError>() => {
-            // It ends the connection: the rest of the body is still in the socket and will not be read.
+            // This answer ends the connection: the rest of the body is still in the socket and will not be read.
             return Ok(ended_if_at_fault(bare(StatusCode::PAYLOAD_TOO_LARGE)).map(Delivery::whole));
         }
         Err(_) => return Err(NoResponse),
@@ -286,7 +286,7 @@ async fn respond(
     }
 }
 
-/// Closes the connection after the statuses after which the reference server's container closes it.
+/// Closes the connection after the same statuses as the reference server's container.
 fn ended_if_at_fault(mut response: Response<Bytes>) -> Response<Bytes> {
     if matches!(
         response.status().as_u16(),

@@ -23,7 +23,7 @@ pub const DEFAULT_API_KEY: &str = "cyc_live_sandbox_0123456789abcdef";
 /// The scope of the default tenant's own budgets: 1 000 000 `TOKENS` and 10 000 000 000
 /// `USD_MICROCENTS` (100 dollars).
 pub const DEFAULT_TENANT_SCOPE: &str = "tenant:acme-corp";
-/// The scope of an agent below it, with a tenth of both budgets.
+/// The scope of an agent below that tenant, with a tenth of both budgets.
 pub const DEFAULT_AGENT_SCOPE: &str = "tenant:acme-corp/agent:support-bot";
 
 /// The budgets of a default sandbox, for any tenant: `TOKENS` and `USD_MICROCENTS` on `tenant:<id>`, and a
@@ -39,10 +39,10 @@ pub fn default_budgets(tenant: &str) -> [Budget; 4] {
     ]
 }
 
-/// A Cycles server inside this process, on a loopback port, until it is dropped.
+/// A Cycles server inside this process, which runs on a loopback port until it is dropped.
 ///
 /// Each sandbox has its own thread and runtime, so blocking programs, programs on any async runtime and tests can start
-/// as many as they need. Its time is the wall clock plus whatever [`Sandbox::advance`] added.
+/// as many as they need. Its time is the wall clock plus all the time that [`Sandbox::advance`] added.
 pub struct Sandbox {
     addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
@@ -89,7 +89,7 @@ impl Sandbox {
         format!("http://{}", reachable(self.addr))
     }
 
-    /// The address that it listens on.
+    /// The address that the server listens on.
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -114,7 +114,7 @@ impl Sandbox {
         &self.tenant
     }
 
-    /// Calls `work` with the ledger, to read or change it. Requests wait meanwhile, so `work` must not make any.
+    /// Calls `work` with the ledger, to read or change it. Requests wait until `work` returns, so it must not make any.
     pub fn with_ledger<T>(&self, work: impl FnOnce(&mut Ledger) -> T) -> T {
         work(&mut self.shared.ledger())
     }
@@ -134,7 +134,7 @@ impl Sandbox {
         self.shared.now()
     }
 
-    /// Moves the sandbox's clock forward by `by` and runs whatever is due by then, as if that time had passed.
+    /// Moves the sandbox's clock forward by `by` and runs everything that is due by then, as if that time had passed.
     pub fn advance(&self, by: Duration) {
         self.shared.advance(by);
         let mut ledger = self.shared.ledger();
@@ -156,7 +156,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // An error means that the server panicked: it has stopped already.
+            // An error means that the server panicked, so it has already stopped.
             let _ = thread.join();
         }
     }
@@ -189,7 +189,7 @@ impl SandboxBuilder {
     }
 
     /// Calls `observe` after each request on either plane, on the sandbox's thread and before the response is sent, so
-    /// it should be quick. No lock is held meanwhile. Replaces any observer set before.
+    /// it should be quick. No lock is held during the call. Replaces any observer set before.
     ///
     /// ```
     /// use cycles_sandbox::Sandbox;
@@ -244,7 +244,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// Starts the sandbox. When this returns, connections are accepted.
+    /// Starts the sandbox. Once this returns, it accepts connections.
     ///
     /// # Errors
     /// If an address is taken, or no socket or thread can be created.
@@ -257,8 +257,8 @@ impl SandboxBuilder {
         let thread = std::thread::Builder::new()
             .name("cycles-sandbox".to_owned())
             .spawn(move || {
-                // It fails only if the platform provides no event queue. The listener is dropped then, so clients
-                // see a refused connection.
+                // This fails only if the platform provides no event queue. The listener is then dropped, so clients see
+                // a refused connection.
                 let _ = http_server::serve(listener, admin, served, stopped);
             })?;
         Ok(Sandbox {

@@ -1,9 +1,9 @@
-//! Ids and random decisions from a seed, so that a run can be repeated.
+//! Ids and random decisions derived from a seed, so that a run can be repeated.
 
 /// A splitmix64 generator of ids in the protocol's formats.
 ///
-/// Good enough to keep ids apart; never a source of secrets. It is public, but hidden, for the simulator of this
-/// repository.
+/// Good enough to keep ids distinct, but never a source of secrets. It is public, but hidden, for this repository's
+/// simulator.
 #[derive(Clone, Debug)]
 pub struct Seed(u64);
 

@@ -13,13 +13,13 @@ use http::{Request, Response};
 use super::World;
 use super::machine::Machine;
 
-/// Makes the machine that a world drives out of a [`Session`].
+/// Turns a [`Session`] into the machine that a world drives.
 pub type MakeMachine = Arc<dyn Fn(Session) -> Box<dyn Machine> + Send + Sync>;
 
 /// Observes a request as it reaches the ledger, and the ledger's answer before any fault changes it.
 pub type WatchLedger = Arc<dyn Fn(&Request<Bytes>, &Response<Bytes>) + Send + Sync>;
 
-/// The misbehaviour of the sessions' driver, as probabilities from 0 to 1. The default is 0 for all of them.
+/// The misbehaviour of the sessions' driver, as probabilities from 0 to 1, each 0 by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Driver {
@@ -33,18 +33,18 @@ pub struct Driver {
     pub repeated_answers: f64,
     /// An answer under a ticket that the session never issued.
     pub unknown_answers: f64,
-    /// A step that is executed up to three seconds late, so that others overtake it.
+    /// A step that is executed up to three seconds late, so that other steps overtake it.
     pub late_steps: f64,
     /// A call whose beginning is reported too late, or not at all.
     pub unreported_beginnings: f64,
-    /// A withdrawn call that keeps its place until it is answered, which may be never.
+    /// A withdrawn call that keeps its place until it is answered, if ever.
     pub kept_places: f64,
     /// A change to the journal that takes up to a minute, or as long as the faults last.
     pub slow_stores: f64,
 }
 
 impl Driver {
-    /// A driver with the same probability for all kinds of misbehaviour.
+    /// A driver with the same probability for every kind of misbehaviour.
     pub const fn careless(chance: f64) -> Self {
         Self {
             spurious_polls: chance,
@@ -131,7 +131,7 @@ impl WorldBuilder {
         self
     }
 
-    /// Sets whether sessions can claim a directory of the journal, as they can where files can be locked.
+    /// Sets whether sessions can claim a directory of the journal, as on systems that can lock files.
     pub const fn claims(mut self, has_claims: bool) -> Self {
         self.has_claims = has_claims;
         self
@@ -143,7 +143,7 @@ impl WorldBuilder {
         self
     }
 
-    /// Wraps every session, to test that the world detects what the wrapper does wrong.
+    /// Wraps every session, to test that the world detects the wrapper's misbehaviour.
     pub fn machines(mut self, make: MakeMachine) -> Self {
         self.make = make;
         self

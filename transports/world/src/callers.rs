@@ -1,4 +1,4 @@
-//! What callers do: they reserve, extend, commit, release, abandon and forget, and ask for balances.
+//! The actions of callers: reserve, extend, commit, release, abandon, forget, and ask for balances.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use super::job::{Job, JobId, ProcessId};
 use super::machine::Machine;
 use super::session::{BalanceCall, CallerId};
 
-/// What callers do. A method on a job whose process has crashed does nothing. If the process sleeps, it first lets
-/// time pass until it wakes up.
+/// The actions of callers. A method on a job whose process has crashed does nothing. If the process sleeps, the method
+/// first lets time pass until the process wakes up.
 impl World {
     /// Asks for a reservation, as the first caller of a process.
     ///
@@ -50,7 +50,7 @@ impl World {
         let now = self.wake_up(index).unwrap_or_else(|| self.time_of(index));
         let session = &mut self.sessions[index];
         let watch = ReservationWatch::fresh(session.callers[caller_index].config().journal_enabled);
-        // Each job has its own observer, so that its events can be told apart.
+        // Each job has its own observer, so that its events can be distinguished.
         let observer = ObserverId(self.reservations.len() as u64 + 1);
         let mut caller = session.callers[caller_index]
             .caller
@@ -219,7 +219,7 @@ impl World {
         (spent > 0).then(|| Amount::new(unit, spent))
     }
 
-    /// Ends the action, with this cost if it has one.
+    /// Ends the action, with its cost if it has one.
     fn hand_over(
         &mut self,
         job: JobId,
@@ -255,11 +255,11 @@ impl World {
         }
     }
 
-    /// Lets time pass until the session's process is awake, and returns its time; `None` if the process ends meanwhile.
+    /// Lets time pass until the session's process is awake, and returns its time; `None` if the process ends first.
     pub(super) fn wake_up(&mut self, index: usize) -> Option<Now> {
         let process = self.sessions[index].process;
         let until = self.processes[process.0].asleep_until;
-        // A violation on the way is kept, and the next run returns it.
+        // A violation during this time is kept, and the next run returns it.
         let _ = self.run_for(until.saturating_sub(self.now));
         self.is_alive(process).then(|| self.time_of(index))
     }

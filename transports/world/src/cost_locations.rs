@@ -1,4 +1,4 @@
-//! Tracks where every cost is at every moment, and checks flushes against that.
+//! Tracks where every cost is at every moment, and checks the results of flushes against it.
 
 use std::time::Duration;
 
@@ -25,8 +25,7 @@ enum Location {
 }
 
 impl World {
-    /// Checks that every cost that was handed over has a location, or is counted as unrecorded, and that no flush would
-    /// hide it.
+    /// Checks that every handed-over cost has a location or is counted as unrecorded, and that no flush would hide it.
     pub(super) fn check_cost_locations(&mut self) {
         let locations: Vec<_> = (0..self.jobs.len())
             .map(|index| self.locate(JobId(index)))
@@ -38,7 +37,7 @@ impl World {
                 self.check_count(index, caller_index, &flushed, &locations);
             }
         }
-        // Costs in no location whose process is gone, so that no process counts them.
+        // Costs without a location whose process is gone, so that no process counts them.
         let is_forgotten = |(job, location): &(usize, &Option<Location>)| {
             **location == Some(Location::Nowhere) && self.live_origin(JobId(*job)).is_none()
         };
@@ -48,7 +47,7 @@ impl World {
         }
     }
 
-    /// Checks what a flush tells a caller about its costs, including those that ended processes left behind.
+    /// Checks what a flush reports to a caller about its costs, including those left behind by ended processes.
     pub(super) fn check_flushed(
         &mut self,
         index: usize,
@@ -130,10 +129,10 @@ impl World {
             .count()
     }
 
-    /// Whether a flush in the process that the cost was handed over to must not be complete because of it.
+    /// Whether this cost must keep a flush in the process that it was handed over to from being complete.
     fn is_open(&self, id: JobId, location: Option<Location>) -> bool {
         let job = &self.jobs[id.0];
-        // A client cannot know that a record was put back by hand.
+        // A client cannot know that someone put a record back by hand.
         if job.notes.was_put_back {
             return false;
         }
@@ -148,7 +147,7 @@ impl World {
                 let is_ours = self.is_over(id) && receipt.is_some_and(|receipt| receipt.is_settled());
                 is_untaken || is_less && is_ours
             }
-            // The same holds for a cost that was set aside, also if a change that hung brings its record back.
+            // This also applies to a cost that was set aside, even if a hung change brings its record back.
             Some(Location::OnItsWay | Location::Record) if job.notes.was_set_aside && self.is_over(id) => {
                 receipt.is_some_and(|receipt| receipt.is_set_aside())
             }
@@ -189,13 +188,13 @@ impl World {
         })
     }
 
-    /// The kind of file that contains the cost of a job, if any does.
+    /// The kind of file that contains the cost of a job, if any.
     fn file_of(&self, id: JobId) -> Option<Location> {
         let job = &self.jobs[id.0];
         let name = job.reservation_id.as_ref().map(file_name).unwrap_or_default();
         let stem = name.trim_end_matches("json");
-        // A record of another cost of the reservation is not this one's. A file that is not a record may be this one's,
-        // except a temporary file that is still being written: that one will be removed.
+        // A record of another cost of the reservation does not count. A file that is not a record may contain this
+        // cost, except a temporary file that is still being written, which will be removed.
         let is_ours = |name: &str, bytes: &[u8]| match (JournalRecord::parse(bytes), &job.notes.key) {
             (Ok(record), Some(key)) => record.id().key.as_str() == key,
             (Ok(_), None) => true,

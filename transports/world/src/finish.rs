@@ -1,4 +1,4 @@
-//! The end of a world: the faults stop, and everything has to come to rest.
+//! The end of a world: the faults stop, and all work must end.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use super::session::CallerState;
 use super::{Rule, Violation, World};
 
 impl World {
-    /// Ends the world: callers of running actions go away, all faults stop, a process looks at each journal, and time
-    /// passes until everything has come to rest. Then every known cost must be in the ledger exactly once, or reported
-    /// as lost.
+    /// Ends the world: callers of running actions go away, all faults stop, a process reads each journal, and time
+    /// passes until nothing is in progress. Then every known cost must be in the ledger exactly once, or reported as
+    /// lost.
     ///
     /// An operator's changes (a frozen budget, a revoked key) stay.
     ///
     /// # Errors
-    /// The first invariant that did not hold.
+    /// The first invariant that was violated.
     pub fn finish(&mut self) -> Result<(), Violation> {
         let asleep = self.processes.iter().filter(|process| process.is_alive);
         if let Some(until) = asleep.map(|process| process.asleep_until).max() {
@@ -38,13 +38,13 @@ impl World {
                 self.abandon(JobId(job));
             }
         }
-        // Twice, because closed sessions may leave records to others only when they end.
+        // Twice, because closed sessions may leave records to others until they end.
         for _ in 0..2 {
             self.start_missing_processes();
             self.run_until_or(REST, Self::has_come_to_rest)?;
         }
         self.run_for(Duration::from_secs(120))?;
-        // A change that hung until now may have brought a record back, which has to be settled as well.
+        // A change that hung until now may have brought a record back, which must be settled as well.
         self.run_until_or(REST, Self::has_come_to_rest)?;
         let time = self.server_time();
         self.ledger.tick(time);
@@ -61,7 +61,7 @@ impl World {
             && self.journal.is_quiet()
     }
 
-    /// Starts a process for every directory with records that has none.
+    /// Starts a process for every directory that has records but no process.
     fn start_missing_processes(&mut self) {
         for index in (0..self.sessions.len()).rev() {
             let is_served = |caller: &CallerState| {
@@ -125,5 +125,5 @@ impl World {
 }
 
 /// The longest time that a world takes to come to rest after the faults: several times the longest pause that a server
-/// can ask for.
+/// can request.
 const REST: Duration = Duration::from_secs(8 * 3_600);

@@ -1,4 +1,4 @@
-//! Flushes and the end of sessions, and whether their reports are true.
+//! Flushes, the end of sessions, and checks of what both report.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{ProcessId, Rule, World};
 
 /// How long after its deadline a flush may end, for a last look at the journal.
 const LAST_LOOK: Duration = Duration::from_secs(1);
-/// The duration of a flush that the world itself asks for.
+/// The duration of a flush that the world itself starts.
 const A_WHILE: Duration = Duration::from_secs(20);
 
 impl World {
@@ -56,7 +56,8 @@ impl World {
         self.drive(index);
     }
 
-    /// Closes the sessions of a process. The process ends once nothing is in progress, or everything is written.
+    /// Closes the sessions of a process. Depending on `how`, the process ends once nothing is in progress or everything
+    /// is written.
     pub fn close(&mut self, process: ProcessId, how: Close) {
         for index in self.sessions_of(process) {
             let Some(now) = self.wake_up(index) else { return };
@@ -73,7 +74,7 @@ impl World {
                 }
             }
             if how >= Close::Leaving {
-                // A session that only writes leaves first: its callers end with the process.
+                // A session that only writes is first closed as `Leaving`: its callers end with the process.
                 self.sessions[index].machine.close(now, Close::Leaving);
             }
             self.sessions[index].machine.close(now, how);
@@ -81,7 +82,7 @@ impl World {
         }
     }
 
-    /// Checks that every flush whose time is over has ended, and that its report is true.
+    /// Checks that every flush past its deadline has ended, and that its report is true.
     pub(super) fn check_flushes_at_rest(&mut self, index: usize, now: Now, until: Option<Duration>) {
         let open = core::mem::take(&mut self.sessions[index].flushes);
         for mut flush in open {
@@ -106,7 +107,7 @@ impl World {
         }
     }
 
-    /// Ends the process of a closed session, once all its sessions are through.
+    /// Ends the process of a closed session, once all its sessions are done.
     pub(super) fn end_closed_process(&mut self, index: usize) {
         let process = self.sessions[index].process;
         let is_over = |index: &usize| {
@@ -129,7 +130,7 @@ impl World {
         self.crash_leaving(process, Remains::Nothing);
     }
 
-    /// Checks that a session that is through has left no cost that only it knows, except those that it reports.
+    /// Checks that a finished session has left no cost that only it knows, except those that it reports.
     fn check_costs_kept(&mut self, index: usize) {
         for caller_index in 0..self.sessions[index].callers.len() {
             let left = self.costs_left(index, caller_index);

@@ -1,4 +1,4 @@
-//! The job that one reservation pays for, as a world observed it across sessions, processes and restarts.
+//! The job that one reservation pays for, as observed by a world across sessions, processes and restarts.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub struct SentRequest {
     pub at: Duration,
     /// The process that sent it.
     pub process: ProcessId,
-    /// The operation that it asks for.
+    /// The requested operation.
     pub operation: Operation,
     /// Its idempotency key, if it has one.
     pub key: Option<String>,
@@ -72,22 +72,22 @@ pub struct Charge {
     pub amount: i64,
 }
 
-/// The job that one reservation pays for, as its world observed it. A reservation has several if its request was
+/// The job that one reservation pays for, as observed by its world. A reservation has several jobs if its request was
 /// delivered twice.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Job {
-    /// Its id, once it has one.
+    /// The id of the reservation, once it has one.
     pub reservation_id: Option<ReservationId>,
-    /// Its cost, once that is known.
+    /// The cost, once known.
     pub cost: Option<Amount>,
     /// All requests for it, in the order in which they were handed out.
     pub requests: Vec<SentRequest>,
     /// All its events.
     pub events: Vec<ReportedEvent>,
-    /// The charges of its cost in the ledger: one, if everything is right.
+    /// The charges of its cost in the ledger: one, if all is well.
     pub charges: Vec<Charge>,
-    /// Its outcomes in all sessions that drove it, in order. A session that crashed before has none.
+    /// Its outcomes in all sessions that drove it, in order. A session that crashed before the end has none.
     pub outcomes: Vec<Outcome>,
     pub(super) notes: JobNotes,
 }
@@ -95,7 +95,7 @@ pub struct Job {
 /// The audit's notes about a job.
 #[derive(Debug, Default)]
 pub(super) struct JobNotes {
-    /// The reservation with which it began, where the caller's acts go.
+    /// The reservation with which the job began, which receives the caller's actions.
     pub(super) origin: Option<usize>,
     /// The tenant that pays, unless it is the default one.
     pub(super) tenant: Option<String>,
@@ -117,12 +117,12 @@ pub(super) struct JobNotes {
     pub(super) by_hand: Vec<u64>,
     /// Whether a record of the cost was ever durable.
     pub(super) was_durable: bool,
-    /// Whether it was reported, to the caller or for a person, that the cost may stay out of the ledger.
+    /// Whether the caller or a person got a report that the cost may never reach the ledger.
     pub(super) was_surfaced: bool,
     /// Whether any process set its record aside.
     pub(super) was_set_aside: bool,
     pub(super) released: bool,
-    /// Whether its first record was put back by hand, which no client can know.
+    /// Whether someone put its first record back by hand, which no client can know.
     pub(super) was_put_back: bool,
 }
 

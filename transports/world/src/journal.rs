@@ -1,6 +1,6 @@
 //! The journal of a world: directories in memory. They execute the core's file operations, can refuse changes, and can
-//! hold the remains of a change after a crash. Names and contents are the same as on a real client's disk, because the
-//! core decides on both.
+//! contain the remains of a change after a crash. Names and contents are the same as on a real client's disk, because
+//! the core determines both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -56,7 +56,7 @@ pub(crate) struct Client {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quarantined {
-    /// The file's name before.
+    /// The file's original name.
     pub name: String,
     /// The reason why it is not a record.
     pub problem: InvalidRecord,
@@ -65,19 +65,19 @@ pub struct Quarantined {
 /// The remains of an unfinished change after a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remains {
-    /// Nothing, as if it had not begun.
+    /// Nothing, as if the change had not begun.
     Nothing,
-    /// The whole change, but it was not reported.
+    /// The whole change, but its success was not reported.
     All,
-    /// This many of its file operations, and the first bytes of a file that was being written.
+    /// This many of the change's file operations, and the first bytes of a file that was being written.
     After(u32),
-    /// The first bytes of a record under its final name, as from a client that writes its records in place. An existing
-    /// record stays.
+    /// The first bytes of a record under its final name, as if a client wrote its records in place. An existing record
+    /// stays.
     Torn,
 }
 
 impl Client {
-    /// The client of this configuration in the process of this number.
+    /// The client with this configuration in the process with this number.
     pub(crate) fn new(config: &CyclesConfig, process: usize) -> Self {
         Self {
             directory: Journal::directory(config),
@@ -109,7 +109,7 @@ impl Journal {
         self.health = health;
     }
 
-    /// From now on, confuses the records of different costs of one reservation, for tests that a world detects this.
+    /// From now on, confuses the records of different costs of one reservation, to test that a world detects it.
     pub fn ignore_keys(&mut self) {
         self.ignores_keys = true;
     }
@@ -220,7 +220,7 @@ impl Journal {
         self.pending().is_empty()
     }
 
-    /// Does the same as [`execute`](Self::execute), but fails if the journal's health says so.
+    /// Does the same as [`execute`](Self::execute), but fails if the journal's health requires it.
     fn execute_for(&mut self, client: &Client, id: &RecordId, op: FileOp) -> OpResult {
         let changes = match op {
             FileOp::Write { .. }
@@ -261,7 +261,7 @@ impl Journal {
     }
 }
 
-/// The record of another cost of the reservation, with this one's key.
+/// Returns the record of another cost of the reservation with the key of `id`.
 fn as_if_of(id: &RecordId, bytes: Bytes) -> Bytes {
     let Ok(record) = JournalRecord::parse(&bytes) else {
         return bytes;

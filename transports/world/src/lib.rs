@@ -50,7 +50,7 @@ pub struct World {
     ledger: Ledger,
     faults: FaultPlan,
     is_server_down: bool,
-    /// How far the server's clock is ahead of the right time, in milliseconds.
+    /// How far the server's clock is ahead of the correct time, in milliseconds.
     server_ahead_ms: i64,
     journal: Journal,
     /// Whether directories can be claimed. If not, as on systems that cannot lock files, every session has the claim.
@@ -88,18 +88,17 @@ struct Counts {
 }
 
 impl World {
-    /// The world of this seed, with the tenant, API key and budgets of a default sandbox, and a driver that behaves
-    /// well.
+    /// The world for this seed, with the tenant, API key and budgets of a default sandbox, and a well-behaved driver.
     pub fn new(seed: u64) -> Self {
         Self::builder(seed).build()
     }
 
-    /// A builder for a world of this seed.
+    /// A builder for a world with this seed.
     pub fn builder(seed: u64) -> WorldBuilder {
         WorldBuilder::new(seed)
     }
 
-    /// The configuration of a client of the default tenant.
+    /// The configuration of a client for the default tenant.
     ///
     /// # Panics
     /// Never: the default key and tenant are valid.
@@ -175,12 +174,12 @@ impl World {
         &self.journal
     }
 
-    /// The journal, for faults.
+    /// The journal, for injecting faults.
     pub const fn journal_mut(&mut self) -> &mut Journal {
         &mut self.journal
     }
 
-    /// A job, as the world observed it.
+    /// A job, as observed by the world.
     pub fn job(&self, job: JobId) -> &Job {
         &self.jobs[job.0]
     }
@@ -193,7 +192,7 @@ impl World {
             .map(|(index, job)| (JobId(index), job))
     }
 
-    /// The job of a reservation, even if the world only knows its record.
+    /// The job that a reservation pays for, even if the world only knows the reservation's record.
     pub fn job_of(&self, reservation: &ReservationId) -> Option<JobId> {
         self.by_reservation.get(reservation).copied()
     }
@@ -204,7 +203,7 @@ impl World {
             .is_some_and(|at| self.grant_of(at).is_some())
     }
 
-    /// Whether the reservation has ended in the session that made it, by itself or in a crash.
+    /// Whether the reservation has ended in the session that made it, normally or in a crash.
     pub fn is_over(&self, job: JobId) -> bool {
         self.live_origin(job)
             .is_none_or(|at| self.reservations[at].is_done)
@@ -215,12 +214,12 @@ impl World {
         self.faults.add(rule);
     }
 
-    /// Removes all faults of the network.
+    /// Removes all network faults.
     pub fn clear_faults(&mut self) {
         self.faults.clear();
     }
 
-    /// Everything that happened so far, line by line; empty if the world is not [traced](WorldBuilder::traced).
+    /// Everything that has happened so far, line by line; empty if the world is not [traced](WorldBuilder::traced).
     pub fn trace(&self) -> &[String] {
         self.trace.as_deref().unwrap_or_default()
     }
@@ -244,13 +243,13 @@ impl World {
         }
     }
 
-    /// The busy reservations of living processes, with their numbers.
+    /// The busy reservations of living processes, with their indices.
     fn busy_reservations(&self) -> impl Iterator<Item = (usize, &DrivenReservation)> {
         self.living_sessions()
             .flat_map(|(_, session)| session.busy.iter().map(|&at| (at, &self.reservations[at])))
     }
 
-    /// The sessions of living processes, with their numbers.
+    /// The sessions of living processes, with their indices.
     fn living_sessions(&self) -> impl Iterator<Item = (usize, &DrivenSession)> {
         let is_alive = |(_, session): &(usize, &DrivenSession)| self.processes[session.process.0].is_alive;
         self.sessions.iter().enumerate().filter(is_alive)
@@ -270,7 +269,7 @@ impl World {
             .receipt(reservation.key?)
     }
 
-    /// The reservation with which the job began, while its process is alive.
+    /// The reservation with which the job began, if its process is alive.
     fn live_origin(&self, job: JobId) -> Option<usize> {
         let at = self.jobs[job.0].notes.origin?;
         let process = self.reservations[at].process;

@@ -17,15 +17,15 @@ use cycles_proto::{CyclesConfig, Error, Failure, Flushed, Now, Receipt, Seed, Ti
 use cycles_proto::{InvalidCommit, Outcome};
 use http::Response;
 
-/// A session, as its driver and its callers see it. [`Session`] implements it, and so can a wrapper that misbehaves,
-/// which a world should detect.
+/// A session, from the point of view of its driver and callers. [`Session`] implements this trait, and so can a wrapper
+/// whose misbehaviour a world should detect.
 ///
-/// Each method does what the method of [`Session`] with the same name does, unless a wrapper overrides it. `Debug` must
+/// Unless a wrapper overrides it, each method does the same as the method of [`Session`] with that name. `Debug` must
 /// show the whole state: the world checks that a needless poll does not change it.
 pub trait Machine: fmt::Debug {
-    /// The session behind it.
+    /// The wrapped session.
     fn session(&self) -> &Session;
-    /// The session behind it, mutable.
+    /// The wrapped session, mutable.
     fn session_mut(&mut self) -> &mut Session;
 
     /// Returns the next step.
@@ -58,7 +58,7 @@ pub trait Machine: fmt::Debug {
     fn whose(&self, ticket: Ticket) -> Option<Key> {
         self.session().whose(ticket)
     }
-    /// The next item that has changed and that a caller may wait for.
+    /// The next changed item that a caller may be waiting for.
     fn pop_changed(&mut self) -> Option<Key> {
         self.session_mut().pop_changed()
     }
@@ -109,7 +109,7 @@ pub trait Machine: fmt::Debug {
     fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
         self.session_mut().release(now, key, reason);
     }
-    /// Abandons the reservation: the caller went away. See [`Session::abandon`].
+    /// Abandons the reservation: the caller is gone. See [`Session::abandon`].
     fn abandon(&mut self, now: Now, key: ReservationKey) {
         self.session_mut().abandon(now, key);
     }
@@ -181,7 +181,7 @@ pub trait Machine: fmt::Debug {
     fn flushed(&self, key: FlushKey) -> Option<Flushed> {
         self.session().flushed(key)
     }
-    /// The costs that are not settled now.
+    /// The costs that are currently not settled.
     fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
         self.session_mut().left(now, caller)
     }

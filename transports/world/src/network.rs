@@ -12,11 +12,12 @@ use super::audit::AttemptResult;
 /// The course of a call.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    /// When the ledger gets it, after it was sent; twice if a proxy repeats it.
+    /// How long after being sent the call reaches the ledger; two entries if a proxy repeats it.
     pub(super) arrives: Vec<Duration>,
     /// The source of the client's answer.
     pub(super) answer: Answer,
-    /// How long the answer takes after the ledger has answered, or after the call was sent if the ledger never gets it.
+    /// How long the answer takes after the ledger has answered or, if the ledger never gets the call, after the call
+    /// was sent.
     pub(super) way_back: Duration,
 }
 
@@ -25,7 +26,7 @@ pub(super) struct Delivery {
 pub(super) enum Answer {
     /// The ledger's answer.
     Ledger,
-    /// A fixed answer; if the ledger gets the request, it comes after the ledger's and replaces it.
+    /// A fixed answer; if the ledger gets the request, this comes after the ledger's answer and replaces it.
     Fixed(AttemptResult),
     /// The ledger's answer, changed by this fault.
     Spoilt(Fault),
@@ -52,7 +53,7 @@ impl Delivery {
     pub(super) fn of(call: &Call, fault: Option<&Fault>, dice: &mut Seed) -> Self {
         let there = latency(dice);
         let back = latency(dice);
-        // A gateway answers, and the ledger never gets the request.
+        // A gateway answers, so the ledger never gets the request.
         let before = |answer| Self {
             arrives: Vec::new(),
             answer,
@@ -99,7 +100,7 @@ impl Answer {
     }
 }
 
-/// A lost connection, which is noticed at once or only at the deadline of the call.
+/// A lost connection, which the client notices at once or only at the deadline of the call.
 fn lost(dice: &mut Seed) -> Answer {
     match dice.below(3) {
         0 => Answer::Silence,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cycles_proto::{Now, UnixMillis};
 
-/// The right time at the world's start: some time in November 2026.
+/// The correct time at the world's start: some time in November 2026.
 pub(super) const EPOCH: UnixMillis = UnixMillis(1_795_000_000_000);
 
 /// One run of a program with clients.
@@ -13,7 +13,7 @@ pub(super) struct Process {
     /// Its sessions: one per client.
     pub(super) sessions: Vec<usize>,
     pub(super) started: Duration,
-    /// How far its wall clock is ahead of the right time, in milliseconds.
+    /// How far its wall clock is ahead of the correct time, in milliseconds.
     pub(super) ahead_ms: i64,
     pub(super) is_alive: bool,
     /// The time until which nothing runs.
@@ -34,7 +34,7 @@ impl Process {
         }
     }
 
-    /// The readings of its clocks at this time of the world.
+    /// The readings of its clocks at this world time.
     pub(super) fn now(&self, at: Duration) -> Now {
         Now {
             mono: self.mono(at),
@@ -42,12 +42,12 @@ impl Process {
         }
     }
 
-    /// A time of the world on the monotonic clock of this process.
+    /// Converts a world time to the monotonic clock of this process.
     pub(super) fn mono(&self, at: Duration) -> Duration {
         at.saturating_sub(self.started)
     }
 
-    /// A monotonic time of this process in the world's time.
+    /// Converts a monotonic time of this process to the world's time.
     pub(super) fn at(&self, mono: Duration) -> Duration {
         self.started.saturating_add(mono)
     }

@@ -1,4 +1,4 @@
-//! Starts, crashes and sleep of processes; changes of clocks and of the server.
+//! Controls processes (start, crash, sleep), their clocks, and the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use super::journal::Remains;
 use super::process::Process;
 use super::session::{CallerId, CallerState, DrivenSession};
 
-/// Processes.
+/// Control of processes.
 impl World {
     /// Starts a process of the default tenant, which first replays its journal.
     pub fn start_process(&mut self) -> ProcessId {
         self.start_process_with(Self::config())
     }
 
-    /// Starts a process with this configuration. Derive it from [`World::config`], because its URL must be the world's.
+    /// Starts a process with this configuration, which must have the world's URL: derive it from [`World::config`].
     pub fn start_process_with(&mut self, config: CyclesConfig) -> ProcessId {
         let id = ProcessId(self.processes.len());
         self.processes.push(Process::new(self.now));
@@ -29,7 +29,7 @@ impl World {
         id
     }
 
-    /// Starts a process with the same sessions and callers, and with the same error of the wall clock.
+    /// Starts a process with the same sessions and callers, and the same wall-clock error.
     ///
     /// # Panics
     /// If the process does not belong to this world.
@@ -115,7 +115,7 @@ impl World {
         id
     }
 
-    /// Crashes a process. Requests that have left still arrive; chance decides what remains of unfinished changes of
+    /// Crashes a process. Requests that were sent still arrive; chance decides what remains of unfinished changes to
     /// the journal.
     ///
     /// # Panics
@@ -154,7 +154,8 @@ impl World {
         }
     }
 
-    /// Crashes a process after its sessions handed out this many more steps, before or after the last one is executed.
+    /// Crashes a process once its sessions have handed out this many more steps. The last step may or may not be
+    /// executed.
     ///
     /// # Panics
     /// If the process does not belong to this world.
@@ -173,8 +174,8 @@ impl World {
         process.asleep_until = process.asleep_until.max(until);
     }
 
-    /// Restores the record of a job as it was first stored, like an outdated process or a backup of the disk. Whatever
-    /// happened to the cost meanwhile, it must not be charged again.
+    /// Restores the record of a job as it was first stored, as an outdated process or a disk backup might. Whatever has
+    /// happened to the cost since, it must not be charged again.
     pub fn restore_first_record(&mut self, job: JobId) {
         let Some((directory, record)) = self.jobs[job.0].notes.first_record.clone() else {
             return;
@@ -199,7 +200,7 @@ impl World {
     }
 }
 
-/// Clocks and the server.
+/// Control of the clocks and the server.
 impl World {
     /// Sets the wall clock of a process forward by this many milliseconds, or back.
     ///

@@ -1,4 +1,4 @@
-//! The reservations of a session: how the world learns of those that are resumed from the journal, and how each ends.
+//! The reservations of a session: how the world finds the resumed ones, and how each reservation ends.
 
 use cycles_proto::Outcome;
 use cycles_proto::models::{Amount, Unit};
@@ -13,8 +13,7 @@ use super::session::{CallerState, DrivenReservation};
 use super::{Rule, World};
 
 impl World {
-    /// Finds the record that a session has resumed, from the first request of a reservation that the world does not
-    /// know.
+    /// Finds the record that a session has resumed, by the first request of a reservation that the world does not know.
     pub(super) fn find_resumed_by_call(
         &mut self,
         index: usize,
@@ -33,7 +32,7 @@ impl World {
             let id = record.reservation_id().as_str();
             path.contains(id) || text.contains(id)
         };
-        // If the request differs from the record, or has another key, the checks have to detect it.
+        // If the request differs from the record or has another key, the checks must detect that.
         let found = self
             .record_of(index, |caller, record| is_its_key(caller) && is_body(record))
             .or_else(|| self.record_of(index, |_, record| is_body(record)))
@@ -41,7 +40,7 @@ impl World {
         self.add_resumed_reservation(index, now, key_of, found)
     }
 
-    /// Does the same for a reservation that changes its record before it sends anything.
+    /// Finds the record that a session has resumed, for a reservation that changes its record before it sends anything.
     pub(super) fn find_resumed_by_record(
         &mut self,
         index: usize,
@@ -153,7 +152,7 @@ impl World {
         at
     }
 
-    /// A reservation is over.
+    /// Ends a reservation, and checks how it ended.
     pub(super) fn end_reservation(&mut self, at: usize) {
         let reservation = &mut self.reservations[at];
         reservation.is_done = true;

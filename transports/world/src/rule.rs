@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::JobId;
 
-/// An invariant that holds in every world.
+/// An invariant of every world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Rule {
     /// A cost is in the ledger at most once.
     SettledOnce,
-    /// No settlement is sent before its record was stored, or storing it failed or took too long.
+    /// No settlement is sent until its record is stored, or until storing it has failed or taken too long.
     StoredFirst,
     /// All settlements of a job use one idempotency key, across restarts.
     OneKey,
@@ -23,7 +23,7 @@ pub enum Rule {
     KnownCost,
     /// No event is sent while a commit of the same job may have been applied.
     NoEventWhileOpen,
-    /// No event is sent whose key the server may have forgotten.
+    /// No event is sent if the server may have forgotten its key.
     NotStale,
     /// A job is settled or released, never both.
     NeverBoth,
@@ -37,11 +37,11 @@ pub enum Rule {
     NoStorm,
     /// Every failed beat is reported as an event.
     BeatFailureReported,
-    /// Only its caller ends an action.
+    /// An action is ended only by its caller.
     ActionGoesOn,
     /// Every failed change to the journal is reported as an event.
     StoreFailureReported,
-    /// At every moment a known cost is in the ledger, in a file, or on its way, or is reported and counted as lost.
+    /// At every moment, a known cost is in the ledger, in a file or on its way, or is reported and counted as lost.
     CostKept,
     /// A flush is complete only if every cost that was handed over to its process is in the ledger.
     FlushIsTrue,
@@ -73,13 +73,13 @@ pub enum Rule {
     PanicStaysAlone,
     /// Work of one key is sent under that key and changes only that key's journal.
     PrincipalsApart,
-    /// A waiting caller is woken when the state that it waits for has changed.
+    /// A waiting caller is woken when the state that it is waiting for has changed.
     WaiterWoken,
     /// Records that another session has claimed are left to it for half a minute.
     ClaimsKept,
     /// A pass over the journal stops after the key was refused several times in a row.
     StopsAtRefusals,
-    /// A closed session begins nothing that closing has ended.
+    /// A closed session begins no work that its closing has ruled out.
     ClosedForGood,
     /// A closed session has kept every cost that was handed over to it.
     ClosedWithCosts,
@@ -87,7 +87,7 @@ pub enum Rule {
     BooksBalance,
 }
 
-/// An invariant that did not hold.
+/// A violated invariant.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Violation {
@@ -95,7 +95,7 @@ pub struct Violation {
     pub rule: Rule,
     /// The time since the world's start.
     pub at: Duration,
-    /// The job that it concerns, if it concerns one.
+    /// The job concerned, if any.
     pub job: Option<JobId>,
     /// A description of what happened.
     pub what: String,

@@ -23,7 +23,7 @@ use super::{ProcessId, World};
 /// An event that will happen at a known time.
 #[derive(Debug)]
 pub(super) enum ScheduledEvent {
-    /// A call of a session leaves.
+    /// A session's call leaves.
     CallLeaves(usize, Box<Call>),
     /// A session gets the report that a call began.
     BeginningReported(usize, Ticket),
@@ -49,7 +49,7 @@ pub(super) struct RequestArrival {
     pub(super) ticket: Ticket,
     pub(super) reader: Reader,
     pub(super) request: Request<Bytes>,
-    /// The client's answer, and how long it takes; `None` if a proxy repeated the request.
+    /// The client's answer, and how long it takes; `None` for a request that a proxy repeated.
     pub(super) answer: Option<(Answer, Duration)>,
 }
 
@@ -150,7 +150,7 @@ impl World {
         }
     }
 
-    /// Notes and checks what the ledger did with a request of this job.
+    /// Notes and checks the ledger's reaction to a request of this job.
     fn note_ledger_progress(
         &mut self,
         job: JobId,
@@ -160,7 +160,7 @@ impl World {
         response: &Response<Bytes>,
     ) {
         let (events, is_committed) = self.ledger_progress(job);
-        // The ledger forgets a reservation after a month, so it may cease to be committed.
+        // The ledger forgets a reservation after a month, so `is_committed` may become false again.
         if events > before.0 || (is_committed && !before.1) {
             let checked = audit::check_charged_once(&self.jobs[job.0], operation, time);
             let charged = charged(&self.jobs[job.0], response);
@@ -172,12 +172,12 @@ impl World {
             self.keep_violation(Some(job), checked);
         }
         if operation == Operation::CreateReservation {
-            // A reservation that gives a late grant back sends no event.
+            // A reservation that only gives a late grant back sends no event.
             let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
             if let Some(id) = said.reservation_id {
                 self.by_reservation.insert(id.clone(), job);
-                // A request that is delivered again after the ledger forgot its key makes another reservation. A known
-                // cost stays with the first one.
+                // A request that is delivered again after the ledger forgot its key creates another reservation. A
+                // known cost stays with the first one.
                 let job = &mut self.jobs[job.0];
                 if job.cost.is_none() {
                     job.reservation_id = Some(id);
@@ -206,13 +206,13 @@ impl World {
         self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(arrival)));
     }
 
-    /// A session gets the result of an attempt, unless it got one before.
+    /// Delivers the result of an attempt to its session, unless the session already got one.
     fn deliver_result(&mut self, arrival: ResultArrival) {
         let (index, ticket) = (arrival.session, arrival.ticket);
         let is_open = self.sessions[index].exchanges.contains_key(&ticket);
         match (arrival.is_first, is_open) {
             (true, true) => self.report_result(index, ticket, &arrival.result),
-            // The connection of a withdrawn call is closed: only a driver that misbehaves keeps reading.
+            // The connection of a withdrawn call is closed: only a misbehaving driver keeps reading.
             (true, false) if !self.dice.chance(self.driver.late_answers) => return,
             (true | false, _) => self.hand_result_to_session(index, ticket, &arrival.reader, &arrival.result),
         }
@@ -236,8 +236,8 @@ impl World {
         self.drive(index);
     }
 
-    /// Applies what remains of the unfinished changes of `process` to the journal. Of the changes of one reservation
-    /// only the first has begun.
+    /// Applies the remains of unfinished changes by `process` to the journal. Of the changes to one reservation's
+    /// records, only the first has begun.
     pub(super) fn crash_stores(&mut self, process: ProcessId, remains: Remains) {
         let mut begun = BTreeSet::new();
         for event in self.schedule.values() {
@@ -262,7 +262,7 @@ impl World {
         }
     }
 
-    /// Schedules the changes to the journal that hang: they are made now that the faults have stopped.
+    /// Schedules the hung changes to the journal: they are made now that the faults have stopped.
     pub(super) fn unhang_stores(&mut self) {
         let soon = self.now + Duration::from_secs(60);
         let hanging = self.schedule.split_off(&(soon, 0));

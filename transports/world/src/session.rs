@@ -35,21 +35,21 @@ pub(super) struct DrivenSession {
     pub(super) process: ProcessId,
     pub(super) machine: Box<dyn Machine>,
     pub(super) callers: Vec<CallerState>,
-    /// The time of the next poll, in the world's time.
+    /// When the session is polled next, in the world's time.
     pub(super) wake: Option<Duration>,
     pub(super) reservations: BTreeMap<ReservationKey, usize>,
     /// The reservations that have not ended, or that still have work outside. Only these are checked: a process that
-    /// replays its journal for weeks has thousands of others.
+    /// replays its journal for weeks has thousands of finished ones.
     pub(super) busy: BTreeSet<usize>,
     pub(super) calls: BTreeMap<CallId, BalanceCall>,
     pub(super) flushes: Vec<PendingFlush>,
-    /// The calls that were handed out and not yet reported.
+    /// The calls that were handed out, but whose results have not been reported yet.
     pub(super) exchanges: BTreeMap<Ticket, Exchange>,
-    /// The changes to the journal that were handed out and not yet reported, with their reservations.
+    /// The changes to the journal that were handed out, but have no result yet, with their reservations.
     pub(super) writes: BTreeMap<Ticket, usize>,
-    /// When the last change of a reservation's records will be made: they are made one after another.
+    /// When the last change to a reservation's records will be made: such changes are made one after another.
     pub(super) last_writes: BTreeMap<(usize, ReservationId), Duration>,
-    /// All tickets that it issued.
+    /// All tickets that the session issued.
     pub(super) tickets: BTreeSet<Ticket>,
     pub(super) closed: Option<Close>,
     pub(super) watch: SessionWatch,
@@ -59,9 +59,9 @@ pub(super) struct DrivenSession {
 #[derive(Debug)]
 pub(super) struct CallerState {
     pub(super) caller: Caller,
-    /// Its files.
+    /// The caller's files.
     pub(super) journal: Client,
-    /// The records of the last scan, and when their pauses end according to the scan that first found them.
+    /// The records of the last scan, and the ends of their pauses according to the scan that first found them.
     pub(super) scanned: BTreeMap<RecordId, (JournalRecord, Option<Duration>)>,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct BalanceCall {
 pub(super) struct PendingFlush {
     pub(super) key: FlushKey,
     pub(super) caller_index: usize,
-    /// When it began, in the world's time.
+    /// When the flush began, in the world's time.
     pub(super) since: Duration,
     /// Its deadline, by the clock of its process.
     pub(super) until: Duration,
@@ -88,12 +88,12 @@ pub(super) struct PendingFlush {
     pub(super) was_due: Option<Duration>,
 }
 
-/// A call that was handed out and not yet reported.
+/// A call that was handed out, but whose result has not been reported yet.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) owner: CallOwner,
     pub(super) reader: Reader,
-    /// Whether it has left.
+    /// Whether the call has been sent.
     pub(super) is_sent: bool,
     pub(super) is_withdrawn: bool,
 }
@@ -105,7 +105,7 @@ pub(super) enum CallOwner {
     Call(CallId),
 }
 
-/// A reservation that one session drives.
+/// A reservation that a session drives.
 #[derive(Debug)]
 pub(super) struct DrivenReservation {
     pub(super) job: JobId,
@@ -124,7 +124,7 @@ pub(super) struct DrivenReservation {
     pub(super) was_lost: bool,
     /// Whether the panic has not been reported yet.
     pub(super) owes_panic: bool,
-    /// The state that a waiting caller saw last.
+    /// The state that a waiting caller last saw.
     pub(super) seen: Seen,
 }
 
@@ -157,7 +157,7 @@ impl DrivenSession {
             .position(|caller| caller.caller.principal() == principal)
     }
 
-    /// The state of a reservation that a caller sees.
+    /// A reservation's state from the caller's view.
     pub(super) fn seen(&self, key: ReservationKey) -> Seen {
         (
             self.machine.grant(key).is_some(),
@@ -181,7 +181,7 @@ impl CallerState {
     }
 
     /// Notes the records of a scan. A pause ends at most an hour after it was first seen, whatever the wall clock does
-    /// meanwhile.
+    /// in the meantime.
     pub(super) fn note_scan(&mut self, now: Now, records: &[JournalRecord]) {
         let before = core::mem::take(&mut self.scanned);
         for record in records {

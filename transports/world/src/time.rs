@@ -1,4 +1,4 @@
-//! Time, which jumps to the next event.
+//! The passage of time, which jumps to the next event.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ impl World {
     /// Lets this much time pass.
     ///
     /// # Errors
-    /// The first invariant that did not hold.
+    /// The first invariant that was violated.
     pub fn run_for(&mut self, time: Duration) -> Result<(), Violation> {
         let until = self.now.saturating_add(time);
         while self.jump(until)? {}
         Ok(())
     }
 
-    /// Lets time pass until `is_reached` returns true, at most a day. Returns whether it did.
+    /// Lets time pass until `is_reached` returns true, at most a day. Returns whether that happened.
     ///
     /// # Errors
-    /// The first invariant that did not hold.
+    /// The first invariant that was violated.
     pub fn run_until(&mut self, is_reached: impl Fn(&Self) -> bool) -> Result<bool, Violation> {
         self.run_until_or(Duration::from_secs(86_400), is_reached)
     }
 
-    /// Lets time pass until `is_reached` returns true, at most this long. Returns whether it did.
+    /// Lets time pass until `is_reached` returns true, at most this long. Returns whether that happened.
     ///
     /// # Errors
-    /// The first invariant that did not hold.
+    /// The first invariant that was violated.
     pub fn run_until_or(
         &mut self,
         longest: Duration,

@@ -1,4 +1,4 @@
-//! Replaces the document when the feature `contract` is off.
+//! Replaces the protocol's document when the feature `contract` is off.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use http::{Request, Response};
 
 use super::{FILE, Violation};
 
-/// The protocol's own description; without the feature `contract` it has no values.
+/// The protocol's own description, a type without values when the feature `contract` is off.
 pub enum Spec {}
 
 impl Spec {
-    /// Always panics: ignoring a document that is named would silently skip the check.
+    /// Always panics: ignoring a document that was configured would silently skip the check.
     pub fn read(path: &Path) -> Self {
         panic!(
             "{FILE} names {}, which can only be read with the feature `contract` of cycles-conformance",

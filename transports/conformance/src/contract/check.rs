@@ -11,13 +11,13 @@ use serde_json::Value;
 use super::Violation;
 use super::spec::{Operation, Place, Spec};
 
-/// Headers that HTTP defines.
+/// The headers that HTTP itself defines.
 const OF_HTTP: [&str; 5] = ["accept", "content-length", "content-type", "host", "user-agent"];
-/// CORRELATION AND TRACING: headers that any request may have.
+/// The headers that any request may have, by the section CORRELATION AND TRACING.
 const OF_TRACING: [&str; 2] = ["traceparent", "x-cycles-trace-id"];
 
 impl Spec {
-    /// The violations of a request. A request that belongs to no operation is one.
+    /// The violations of a request. A request that matches no operation counts as a violation.
     pub fn request(&self, request: &Request<Bytes>) -> Vec<Violation> {
         let Some((operation, path)) = self.find(request.method(), request.uri().path()) else {
             let found = Found::new(request.method().as_str(), request, None);
@@ -81,7 +81,7 @@ impl Spec {
         found.0
     }
 
-    /// The violations of an answer; none if its request belongs to no operation.
+    /// The violations of an answer; none if its request matches no operation.
     pub fn answer(&self, request: &Request<Bytes>, response: &Response<Bytes>) -> Vec<Violation> {
         let Some((operation, _)) = self.find(request.method(), request.uri().path()) else {
             return Vec::new();
@@ -185,7 +185,7 @@ impl Found {
             self.add("header content-type", "it is not application/json");
         }
         if let Some(key) = request.headers().get("x-idempotency-key") {
-            // IDEMPOTENCY: if both are there, they must agree.
+            // IDEMPOTENCY: if the header and the body both contain a key, the keys must agree.
             let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
             if body["idempotency_key"].as_str().map(str::as_bytes) != Some(key.as_bytes()) {
                 self.add("header x-idempotency-key", "it differs from the key in the body");

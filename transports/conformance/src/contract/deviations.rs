@@ -1,4 +1,4 @@
-//! The deviations of the reference server, and of the sandbox, from the document.
+//! The known deviations of the reference server and the sandbox from the document.
 
 use super::Violation;
 

@@ -1,6 +1,6 @@
-//! Checks requests and answers against the protocol's own description, an OpenAPI document that `CYCLES_OPENAPI` names.
+//! Checks requests and answers against the protocol's own description, the OpenAPI document named by `CYCLES_OPENAPI`.
 //!
-//! Reading it needs the feature `contract`, which adds a validator of JSON Schema.
+//! Reading the document requires the feature `contract`, which adds a JSON Schema validator.
 
 #[cfg(feature = "contract")]
 mod check;
@@ -20,7 +20,7 @@ pub use self::deviations::{DEVIATIONS, Deviation};
 pub use self::spec::Spec;
 pub use self::violation::Violation;
 
-/// The variable with the full path of the file: tests run in the folder of their crate.
+/// The variable with the file's full path, which must be absolute because tests run in the folder of their crate.
 pub const FILE: &str = "CYCLES_OPENAPI";
 
 static SPEC: LazyLock<Option<Spec>> = LazyLock::new(|| {
@@ -28,16 +28,16 @@ static SPEC: LazyLock<Option<Spec>> = LazyLock::new(|| {
     Some(Spec::read(path.as_ref()))
 });
 
-/// How often each deviation was met so far.
+/// How often each deviation has been met so far.
 static MET: Mutex<BTreeMap<&str, u64>> = Mutex::new(BTreeMap::new());
 
-/// The document, if one is named.
+/// The document, if one is configured.
 pub fn spec() -> Option<&'static Spec> {
     SPEC.as_ref()
 }
 
-/// The same; without a document it prints that the test is skipped, to standard error, which the test harness does not
-/// capture.
+/// The document, if one is configured; otherwise prints that the test is skipped, to standard error, which the test
+/// harness does not capture.
 pub fn spec_or_say() -> Option<&'static Spec> {
     let spec = spec();
     if spec.is_none() {
@@ -67,7 +67,7 @@ pub fn check_answer(request: &Request<Bytes>, response: &Response<Bytes>) {
     }
 }
 
-/// How often each deviation was met so far.
+/// How often each deviation has been met so far.
 pub fn met() -> BTreeMap<&'static str, u64> {
     MET.lock().unwrap().clone()
 }

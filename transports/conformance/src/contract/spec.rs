@@ -17,16 +17,16 @@ pub(super) struct Operation {
     /// The segments of its path; `{name}` is a parameter.
     path: Vec<String>,
     pub(super) parameters: Vec<Parameter>,
-    /// `None` if it takes no body.
+    /// `None` if the operation takes no body.
     pub(super) body: Option<Validator>,
-    /// By status.
+    /// The rules for its answers, by status.
     pub(super) answers: BTreeMap<u16, AnswerRule>,
-    /// The headers, one of which must carry a key; empty for a public operation.
+    /// The headers of which one must contain a key; empty for a public operation.
     pub(super) credentials: Vec<String>,
 }
 
 pub(super) struct Parameter {
-    /// Its name; for headers, in lower case.
+    /// The parameter's name; for headers, in lower case.
     pub(super) name: String,
     pub(super) place: Place,
     pub(super) is_required: bool,
@@ -40,7 +40,7 @@ pub(super) enum Place {
     Header,
 }
 
-/// A value that is written as text.
+/// The rules for a value that is written as text.
 pub(super) struct Text {
     kind: String,
     validator: Validator,
@@ -114,7 +114,7 @@ impl Operation {
 }
 
 impl Text {
-    /// The problem of a value, if it has one.
+    /// The problem with a value, if any.
     pub(super) fn problem(&self, text: &str) -> Option<String> {
         let value = match self.kind.as_str() {
             "integer" => match text.parse::<i64>() {
@@ -136,7 +136,7 @@ impl Text {
     }
 }
 
-/// A document with its references.
+/// A document whose references can be resolved.
 struct Document(Value);
 
 impl Document {
@@ -232,7 +232,7 @@ impl Document {
     }
 }
 
-/// Replaces the format `int64`, which JSON Schema does not know, with its bounds.
+/// Replaces the format `int64`, which JSON Schema does not define, with its bounds.
 fn bound_integers(value: &mut Value) {
     match value {
         Value::Object(members) => {

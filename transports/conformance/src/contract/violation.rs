@@ -1,8 +1,8 @@
-//! The violations of the document.
+//! Violations of the document.
 
 use std::fmt;
 
-/// One violation of the document by a request or an answer.
+/// A violation of the document by a request or an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The `operationId` of the operation.

@@ -1,4 +1,4 @@
-//! The scenarios of one process: the core of the profile, and its boundary.
+//! The scenarios within one process: the profile's core and boundary scenarios.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ pub fn cr_core_002_expired_commit_falls_back_to_an_event<A: Adapter>() {
         sent,
         json!({"idempotency_key": seen[0].key, "actual": actual, "metrics": metrics, "metadata": metadata})
     );
-    // event_carries_original_subject_action_actual, and whatever else the commit had
+    // event_carries_original_subject_action_actual, and everything else that the commit contained
     let mut metadata = metadata;
     metadata["recovered_reservation_id"] = id.as_str().into();
     metadata["recovery_reason"] = "commit_after_reservation_expired".into();
@@ -199,7 +199,7 @@ pub fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous<A: Adap
     }
 }
 
-/// `after` is the time after which the cost is known.
+/// Commits to a server whose success violates the protocol. `after` is the time from the reservation to the commit.
 fn a_nonconformant_success_is_none<A: Adapter>(fault: &str, after: Duration, settlements: &[Operation]) {
     let setup = RecoverySetup::<A>::new();
     let client = setup.client();
@@ -230,7 +230,7 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
         Err(ActionFailed)
     });
     assert!(matches!(failed, Err(Error::Action(_))), "{failed:?}");
-    // … commits a cost in another unit than the reservation's, …
+    // … commits a cost in a unit other than the reservation's, …
     let wrong = CommitRequest::builder().actual(Amount::credits(40)).build();
     let guard = client.reserve(request(100)).unwrap();
     let of_the_refused = guard.reservation_id();
@@ -254,7 +254,7 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
     drop(dropped);
     // The cost that could not be accepted is unrecorded.
     assert_eq!(client.flush(PATIENCE).unwrap(), Unsettled::NOTHING.unrecorded(1));
-    // … in which case the ledger gets the reason, because no caller is left, …
+    // … (and, if no caller is left, the ledger gets the reason of the release), …
     for (id, why) in [
         (of_the_failed.unwrap(), "action_failed"),
         (of_the_dropped, "abandoned"),

@@ -72,7 +72,7 @@ pub fn cr_durable_002_replayed_expired_commit_switches_durably_to_event_mode<A: 
 }
 
 pub fn cr_durable_003_rate_limit_floor_survives_restart<A: Adapter>() {
-    // Repeats with a longer pause if the machine is too slow to restart a process within the first one.
+    // Repeats with a longer pause if the machine is too slow to restart a process within the first pause.
     for pause in [2, 10] {
         let setup = RecoverySetup::<A>::new();
         setup.inject(&format!("commit:429={pause}@1"));
@@ -83,7 +83,7 @@ pub fn cr_durable_003_rate_limit_floor_survives_restart<A: Adapter>() {
         let recorded = UnixMillis::from(SystemTime::now());
         process.kill();
         let floor = floor(&setup).unwrap();
-        // It is the server's pause, counted from its answer, neither shorter nor longer.
+        // The pause is the server's, counted from its answer, neither shorter nor longer.
         let (asked, wait) = (setup.settlements()[0].at, Duration::from_secs(pause));
         let (earliest, latest) = (asked.saturating_add(wait), recorded.saturating_add(wait));
         assert!(
@@ -185,7 +185,8 @@ pub fn cr_durable_006_concurrent_replay_remains_exactly_once<A: Adapter>() {
         for worker in &mut workers {
             assert_eq!(worker.flushed(), Unsettled::NOTHING);
         }
-        // Each request arrived at least that long before it was served: the second before the first was answered.
+        // Each request arrived at least `wait` before it was served, so the second arrived before the first was
+        // answered.
         let served: Vec<_> = setup.settlements()[1..].iter().map(|seen| seen.at).collect();
         let &[first, second] = served.as_slice() else {
             continue;
@@ -219,7 +220,7 @@ fn one_of_two_workers_replays_while_the_other_waits_for_it<A: Adapter>() {
     assert!(setup.files("json").is_empty());
 }
 
-/// The earliest time of the next attempt according to the record, if there is one.
+/// The earliest time of the next attempt according to the record, if it has one.
 fn floor<A: Adapter>(setup: &RecoverySetup<A>) -> Option<UnixMillis> {
     setup.records().first()?.not_before(SystemTime::now().into())
 }

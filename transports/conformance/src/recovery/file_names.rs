@@ -1,5 +1,5 @@
-//! The scenario of the journal's file names: each reservation has its own file, whatever its id looks like, and the end
-//! of one does not affect another.
+//! The scenario for the journal's file names: each reservation has its own file, whatever its id looks like, and the
+//! end of one does not affect another.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use super::setup::RecoverySetup;
 use crate::Adapter;
 use crate::test_setup::commit;
 
-/// Ids that would collide if a client sanitised names for paths, folded case, trimmed, or normalised. They are as many
+/// Ids that would collide if a client sanitised names for paths, folded case, trimmed, or normalised. There are as many
 /// as a client settles at a time.
 const IDS: [&str; AT_A_TIME] = [
     "rsv/a",
@@ -104,8 +104,8 @@ fn each_identifier_has_a_file_of_its_own_and_is_settled<A: Adapter>() {
     assert!(setup.files("json").is_empty());
 }
 
-/// `matching_legacy_record_migrates_without_deleting_collision`: two records whose old names are the same; one has its
-/// new name already. Both are paused, so that nothing is sent.
+/// `matching_legacy_record_migrates_without_deleting_collision`: two records whose old names are the same; one already
+/// has its new name. Both are paused, so that nothing is sent.
 fn a_record_under_an_old_name_gets_its_new_one_beside_one_that_shared_it<A: Adapter>() {
     let setup = RecoverySetup::<A>::new();
     let folder = folder(&setup);
@@ -124,8 +124,8 @@ fn a_record_under_an_old_name_gets_its_new_one_beside_one_that_shared_it<A: Adap
     assert_eq!(setup.settlements().len(), before, "nothing is sent");
 }
 
-/// While the first cost is being sent, an older program writes the record of another one under the old name of both.
-/// Then the first is settled, or refused and set aside.
+/// While the first cost is being sent, an older program writes another cost's record under the old name that both
+/// share. Then the first is settled, or refused and set aside.
 fn the_end_of_one_leaves_another_that_shares_its_old_name<A: Adapter>(refusal: Option<&str>) {
     let setup = RecoverySetup::<A>::new();
     let folder = folder(&setup);
@@ -156,7 +156,7 @@ fn the_end_of_one_leaves_another_that_shares_its_old_name<A: Adapter>(refusal: O
     assert_eq!(setup.settlements().len(), before + 1);
 }
 
-/// The journal's folder, created by a cost of 40 that is settled already.
+/// The journal's folder, created by a cost of 40 that is already settled.
 fn folder<A: Adapter>(setup: &RecoverySetup<A>) -> PathBuf {
     setup.crash_committing(MADE_BY, true);
     let folder = setup.folder();

@@ -1,4 +1,4 @@
-//! The scenarios of the SDK recovery profile 0.3, by their ids, which every adapter has to pass: with real sockets, a
+//! The scenarios of the SDK recovery profile 0.3, by their ids. Every adapter must pass them, with real sockets, a
 //! journal of real files, and processes that are killed and restarted.
 //!
 //! Scenarios that end a process use child processes: the test binary starts itself to run only [`another_process`].

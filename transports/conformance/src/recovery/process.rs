@@ -1,4 +1,4 @@
-//! A child process with a client: the test binary, started again. It reads commands, one per line, from its standard
+//! A child process with a client: another run of the test binary. It reads commands, one per line, from its standard
 //! input, and writes their results and its observer's events to its standard output.
 
 use std::env;
@@ -20,7 +20,7 @@ const URL: &str = "CYCLES_RECOVERY_URL";
 const KEY: &str = "CYCLES_RECOVERY_KEY";
 const DIR: &str = "CYCLES_RECOVERY_DIR";
 
-/// A running child process, which is killed on drop.
+/// A running child process that is killed on drop.
 pub(super) struct Process {
     child: Child,
     stdin: ChildStdin,
@@ -75,7 +75,7 @@ impl Process {
         self.send_command(&format!("commit {tokens}"));
     }
 
-    /// Starts to settle the records of all earlier processes; [`flushed`](Self::flushed) waits for that.
+    /// Starts to settle the records of all earlier processes; [`flushed`](Self::flushed) waits for the result.
     pub(super) fn flush(&mut self) {
         self.send_command("flush");
     }
@@ -137,7 +137,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have been killed already.
+        // The child may have been killed already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A sandbox, a journal, and a log of all requests, each with the journal's records at that moment.
+//! A sandbox, a journal, and a log of all requests, each with the journal's records at the time.
 
 use std::fs;
 use std::marker::PhantomData;
@@ -25,7 +25,8 @@ use crate::test_setup::PATIENCE;
 use crate::{Adapter, Unsettled};
 
 pub(super) struct RecoverySetup<A: Adapter> {
-    /// Before `sandbox`, so that it is dropped first: a held request would block the end of the sandbox's thread.
+    /// Declared before `sandbox`, so that it is dropped first: a held request would keep the sandbox's thread from
+    /// ending.
     hold: Arc<Mutex<Option<Hold>>>,
     pub(super) sandbox: Sandbox,
     pub(super) dir: TempDir,
@@ -42,14 +43,14 @@ pub(super) struct Seen {
     pub(super) key: String,
     pub(super) api_key: String,
     pub(super) body: Bytes,
-    /// Whether it reached the ledger, past the faults.
+    /// Whether the request got past the faults and reached the ledger.
     pub(super) has_arrived: bool,
     pub(super) at: UnixMillis,
     /// The journal's records on disk at that time.
     pub(super) records: Vec<JournalRecord>,
 }
 
-/// Holds the next request of this operation: its arrival is reported, and it is not answered until it is released.
+/// Holds the next request of this operation: its arrival is reported, and it is not answered before it is released.
 struct Hold {
     operation: Operation,
     told: Sender<()>,
@@ -63,7 +64,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// Waits until it has arrived at the server.
+    /// Waits until the request has arrived at the server.
     #[track_caller]
     pub(super) fn wait(&self) {
         self.told.recv_timeout(PATIENCE).expect("the request comes");
@@ -85,7 +86,7 @@ impl<A: Adapter> RecoverySetup<A> {
                     .unwrap()
                     .take_if(|hold| hold.operation == exchange.operation);
                 if let Some(hold) = held {
-                    // An error means that the waiting test has failed already.
+                    // An error means that the waiting test has already failed.
                     let _ = hold.told.send(());
                     let _ = hold.let_go.recv_timeout(PATIENCE);
                 }
@@ -173,7 +174,7 @@ impl<A: Adapter> RecoverySetup<A> {
         self.seen(&[Operation::CommitReservation, Operation::CreateEvent])
     }
 
-    /// Asserts that these are all settlements, that they have one key, and that those of one operation have the same
+    /// Asserts that these are all the settlements, all under one key, and that those of one operation have the same
     /// bytes.
     #[track_caller]
     pub(super) fn assert_settlements(&self, expected: &[Operation]) {
@@ -220,7 +221,7 @@ impl<A: Adapter> RecoverySetup<A> {
         records(self.dir.path(), "json")
     }
 
-    /// The files of the journal with this ending; all of them if it is empty.
+    /// The journal's files with this ending; all files if it is empty.
     pub(super) fn files(&self, ending: &str) -> Vec<PathBuf> {
         files(self.dir.path(), ending)
     }

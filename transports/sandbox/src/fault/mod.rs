@@ -1,4 +1,4 @@
-//! Injected faults between a client and the ledger. They are repeatable.
+//! Repeatable faults, injected between a client and the ledger.
 //!
 //! A [`FaultRule`] says what happens to which operations and when. It works for the running sandbox and for any
 //! in-process transport; as text, it is the argument of `cycles-sandbox --fault`.
@@ -24,33 +24,33 @@ pub use spoilt::Spoilt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The request reaches the ledger this much later.
+    /// The request reaches the ledger after this delay.
     Delay(Duration),
     /// The server answers with this status and the protocol's error code for it (401 `UNAUTHORIZED`, 429
     /// `LIMIT_EXCEEDED`, 5xx `INTERNAL_ERROR`); the ledger never sees the request.
     Status {
         /// 400 to 599.
         status: u16,
-        /// `Retry-After` in seconds, if there is one.
+        /// `Retry-After` in seconds, if the answer has one.
         retry_after_s: Option<u64>,
     },
-    /// The ledger executes the request, but the answer has this status: an error of the protocol, or, if the status is
-    /// a success, the real answer with that status.
+    /// The ledger executes the request, but the answer has this status: it is a protocol error or, if the status is a
+    /// success, the real answer with that status.
     StatusAfter(u16),
-    /// The server has lost its store, and answers as the reference server does then: 401 `UNAUTHORIZED` with the
+    /// The server has lost its store, and gives the reference server's answer for that: 401 `UNAUTHORIZED` with the
     /// message `INTERNAL_ERROR`.
     Outage,
     /// A gateway in front of the server answers with its own HTML page, or, if the status is a redirect, with a
     /// redirect to the same path elsewhere; the ledger never sees the request.
     ForeignPage(u16),
-    /// A gateway in front of the server answers with an error in the protocol's form, but without a request id, and
-    /// repeats the API key in it; the ledger never sees the request.
+    /// A gateway in front of the server answers with an error in the protocol's form. The error lacks a request id and
+    /// repeats the API key; the ledger never sees the request.
     ForeignError(u16),
     /// The ledger executes the request, and the answer is a success with an unreadable body.
     Garbage,
     /// The ledger executes the request, and the answer is a success that violates the protocol.
     Spoilt(Spoilt),
-    /// The request reaches the ledger a second time, this much later, as if a proxy had repeated it. The client gets
+    /// The request reaches the ledger a second time after this delay, as if a proxy had repeated it. The client gets
     /// the first answer.
     Twice(Duration),
     /// The connection is closed before the ledger sees the request.
@@ -63,12 +63,12 @@ pub enum Fault {
     ResetResponse,
     /// The ledger executes the request, and the connection is closed in the middle of the answer.
     Cut,
-    /// The ledger executes the request, and the answer arrives byte by byte, with this pause before each.
+    /// The ledger executes the request, and the answer arrives byte by byte, with this pause before each byte.
     Drip(Duration),
 }
 
 impl Fault {
-    /// The answer that replaces the ledger's, which then must not see the request. `None` if the ledger gets the
+    /// The answer that replaces the ledger's; the ledger must then not see the request. `None` if the ledger gets the
     /// request, or if there is no answer at all.
     pub fn answer_instead(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         match self {
@@ -93,8 +93,7 @@ impl Fault {
         }
     }
 
-    /// Changes the ledger's answer as the fault requires. Faults of the delivery, such as [`Fault::Cut`], do not change
-    /// it.
+    /// Changes the ledger's answer as the fault requires. Delivery faults, such as [`Fault::Cut`], leave it unchanged.
     pub fn spoil(&self, answer: Response<Bytes>) -> Response<Bytes> {
         match self {
             Self::StatusAfter(status) => after(*status, answer),
@@ -116,7 +115,7 @@ impl Fault {
     }
 }
 
-/// The calls, among those of the matching operations, that a fault applies to.
+/// Which calls of the matching operations a fault applies to.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum When {
@@ -126,7 +125,7 @@ pub enum When {
     Calls(BTreeSet<u64>),
     /// This many calls, from the first one.
     First(u64),
-    /// All calls during this time, which begins with the first one.
+    /// All calls during this time, which starts at the first call.
     For(Duration),
     /// Each call with this probability, decided by a seeded generator.
     Randomly {
@@ -142,7 +141,7 @@ pub enum When {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultRule {
     fault: Fault,
-    /// Empty for all operations.
+    /// The operations that the rule applies to; empty for all.
     operations: BTreeSet<Operation>,
     when: When,
 }
@@ -157,7 +156,7 @@ impl FaultRule {
         }
     }
 
-    /// Limits the rule to this operation and those named before.
+    /// Limits the rule to this operation and those from earlier calls.
     #[must_use]
     pub fn on(mut self, operation: Operation) -> Self {
         self.operations.insert(operation);
@@ -171,7 +170,7 @@ impl FaultRule {
         self
     }
 
-    /// The seed of a random rule; 0 for any other rule, which draws nothing.
+    /// The seed of a random rule; 0 for any other rule, which uses no randomness.
     const fn seed(&self) -> u64 {
         match self.when {
             When::Randomly { seed, .. } => seed,
@@ -246,7 +245,7 @@ fn status_response(status: u16, retry_after_s: Option<u64>) -> Response<Bytes> {
     error_response(status, "Injected fault", retry_after_s)
 }
 
-/// The answer with this status although the ledger executed the request.
+/// The answer with this status to a request that the ledger executed.
 fn after(status: u16, mut done: Response<Bytes>) -> Response<Bytes> {
     match StatusCode::from_u16(status) {
         Ok(code) if code.is_success() => {

@@ -43,7 +43,7 @@ impl FromStr for FaultRule {
     }
 }
 
-/// Writes the fault as in a rule.
+/// Writes the fault as it appears in a rule.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,7 +155,7 @@ fn status(text: &str) -> Result<u16, FaultSyntax> {
     }
 }
 
-/// Accepts redirects as well.
+/// Parses an error status or a redirect.
 fn status_of_a_page(text: &str) -> Result<u16, FaultSyntax> {
     match text.parse() {
         Ok(redirect @ 300..=399) => Ok(redirect),
@@ -163,7 +163,7 @@ fn status_of_a_page(text: &str) -> Result<u16, FaultSyntax> {
     }
 }
 
-/// Accepts success statuses as well.
+/// Parses an error status or a success.
 fn status_after(text: &str) -> Result<u16, FaultSyntax> {
     match text.parse() {
         Ok(success @ 200..=299) => Ok(success),
@@ -171,14 +171,14 @@ fn status_after(text: &str) -> Result<u16, FaultSyntax> {
     }
 }
 
-/// Accepts digits only; `str::parse` would accept a sign as well.
+/// Parses digits only; `str::parse` would also accept a sign.
 fn number(text: &str) -> Result<u64, FaultSyntax> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| digits);
     number.ok_or_else(|| syntax(text, "is not a whole number"))
 }
 
-/// The number or the count of calls, which are numbered from 1: a rule for 0 would never apply.
+/// Parses a call's number or a number of calls, from 1: a rule for 0 would never apply.
 fn count(text: &str) -> Result<u64, FaultSyntax> {
     match number(text)? {
         0 => Err(syntax(text, "matches no call: calls are counted from 1")),

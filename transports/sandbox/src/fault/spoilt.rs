@@ -16,8 +16,8 @@ pub enum Spoilt {
     Saying(String),
     /// The JSON is followed by something else.
     Trailed,
-    /// The content is right, but begins with a byte order mark, and every integer is written as a float (`42.0`), as by
-    /// a gateway that parses JSON and writes it again.
+    /// The content is right, but begins with a byte order mark, and every integer is written as a float (`42.0`). This
+    /// imitates a gateway that parses JSON and writes it again.
     Rewritten,
 }
 
@@ -43,7 +43,7 @@ impl Spoilt {
     }
 }
 
-/// Writes the defect as in a rule.
+/// Writes the defect as it appears in a rule.
 impl fmt::Display for Spoilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

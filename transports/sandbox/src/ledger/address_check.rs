@@ -1,5 +1,5 @@
-//! The checks in front of the server's own code: a container and a firewall that refuse odd addresses for every caller,
-//! without the protocol's error bodies.
+//! The checks in front of the server's own code: a container and a firewall that refuse odd addresses from every
+//! caller, without the protocol's error bodies.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue};
@@ -16,7 +16,7 @@ pub(super) enum AddressRefusal {
 }
 
 impl AddressRefusal {
-    /// The layer that refuses `uri`, if any does.
+    /// The layer that refuses `uri`, if any.
     pub(super) fn of(uri: &Uri) -> Option<Self> {
         let (path, query) = (uri.path(), uri.query().unwrap_or(""));
         let lower = path.to_ascii_lowercase();
@@ -69,7 +69,7 @@ impl AddressRefusal {
     }
 }
 
-/// Whether every percent sign has two digits after it.
+/// Whether every percent sign is followed by two hexadecimal digits.
 pub(super) fn is_escaped(text: &str) -> bool {
     text.split('%').skip(1).all(|rest| {
         let digits = rest.as_bytes().get(..2);

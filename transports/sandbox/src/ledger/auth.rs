@@ -61,7 +61,7 @@ impl Keys {
         (key.secret == secret).then_some(&mut key.status)
     }
 
-    /// Identifies the caller, or returns its 401 (or 500, if the server itself has no admin key).
+    /// Identifies the caller, or returns a 401 (or a 500 if the server itself has no admin key).
     pub(super) fn authenticate(
         &self,
         now: i64,
@@ -127,7 +127,7 @@ impl Keys {
         self.by_prefix.contains_key(&ApiKey::prefix(secret))
     }
 
-    /// The key with this id of the admin plane.
+    /// The key with this admin-plane id.
     pub(super) fn by_id_mut(&mut self, id: &str) -> Option<&mut ApiKey> {
         self.by_prefix
             .values_mut()
@@ -141,7 +141,7 @@ impl Keys {
     }
 }
 
-/// A fixed window of one minute, aligned to the clock, for the public paths.
+/// The throttle on the public paths: a fixed window of one minute, aligned to the clock.
 #[derive(Clone, Debug)]
 pub(super) struct Throttle {
     /// Requests per window; unlimited if unset.

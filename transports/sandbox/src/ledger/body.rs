@@ -9,7 +9,7 @@ use super::error::Refusal;
 use super::json::Json;
 use super::requests::Body;
 
-/// The body of `request` as `B`. `id` is the reservation id of the path, if the path has one.
+/// Reads the body of `request` as `B`. `id` is the reservation id from the path, if the path has one.
 pub(super) fn read<B: Body>(request: &Request<Bytes>, id: Option<&str>) -> Result<B, Refusal> {
     check_content_type(request)?;
     let mut violations = Violations::default();
@@ -22,14 +22,14 @@ pub(super) fn read<B: Body>(request: &Request<Bytes>, id: Option<&str>) -> Resul
     Ok(body)
 }
 
-/// The limits of a reservation id in a path.
+/// Checks the length of a reservation id from a path.
 pub(super) fn check_reservation_id(id: &str) -> Result<(), Refusal> {
     let mut violations = Violations::default();
     violations.size("reservationId", utf16_length(id), 1, 128);
     refuse(violations)
 }
 
-/// 400 if there are violations.
+/// Refuses with 400 if there are violations.
 pub(super) fn refuse(violations: Violations) -> Result<(), Refusal> {
     violations
         .message()
@@ -42,7 +42,7 @@ fn parse<B: Body>(bytes: &[u8], violations: &mut Violations) -> Result<B, Refusa
     B::read(members, violations).map_err(|_| Refusal::malformed())
 }
 
-/// The reference server does not handle other types, so the answer is a 500 and not a 415.
+/// Checks the content type. The reference server does not handle other types, so the answer is a 500, not a 415.
 pub(super) fn check_content_type(request: &Request<Bytes>) -> Result<(), Refusal> {
     let value = request
         .headers()
@@ -55,7 +55,7 @@ pub(super) fn check_content_type(request: &Request<Bytes>) -> Result<(), Refusal
     if is_json { Ok(()) } else { Err(Refusal::internal()) }
 }
 
-/// The header is optional; if it is present, it must repeat the body's key, even if it is empty.
+/// Checks the key in the header, which is optional; a header that is present, even empty, must repeat the body's key.
 fn check_header(request: &Request<Bytes>, key: &str) -> Result<(), Refusal> {
     match request.headers().get("x-idempotency-key") {
         Some(header) if header.as_bytes() != key.as_bytes() => Err(Refusal::invalid(

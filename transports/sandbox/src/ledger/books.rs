@@ -19,7 +19,7 @@ pub struct BudgetState {
     pub remaining: i64,
     /// Held by active reservations.
     pub reserved: i64,
-    /// Charged and paid for.
+    /// Charged and paid.
     pub spent: i64,
     /// Charged beyond the available funds.
     pub debt: i64,
@@ -31,11 +31,11 @@ pub struct BudgetState {
     pub status: BudgetStatus,
 }
 
-/// A budget as the ledger keeps it.
+/// A budget, as stored by the ledger.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) state: BudgetState,
-    /// The JSON text of the `caps` of a decision.
+    /// The JSON text of the `caps` that decisions contain.
     pub(super) caps_json: Option<String>,
     pub(super) record: BudgetRecord,
 }
@@ -96,8 +96,7 @@ impl Books {
             .collect()
     }
 
-    /// The first scope that refuses a new hold of `amount`, and why; all checks of a scope come before
-    /// the next scope.
+    /// The first scope that refuses a new hold of `amount`, and why. Each scope is checked completely before the next.
     pub(super) fn first_block<'a>(
         &self,
         scopes: &'a [String],
@@ -119,7 +118,7 @@ impl Books {
         })
     }
 
-    /// The first scope that refuses an event: debt and over-limit do not count here.
+    /// The first scope that refuses an event; debt and the over-limit flag are no reasons here.
     pub(super) fn first_event_block<'a>(
         &self,
         scopes: &'a [String],
@@ -134,7 +133,7 @@ impl Books {
         })
     }
 
-    /// If no scope has a budget in `unit`: the broadest one that has another unit.
+    /// If no scope has a budget in `unit`: the broadest scope with a budget in another unit.
     pub(super) fn other_unit(&self, scopes: &[String], unit: Unit) -> Option<UnitDetails> {
         scopes.iter().find_map(|scope| {
             let units = self.0.get(scope)?;
@@ -172,7 +171,7 @@ impl Books {
         })
     }
 
-    /// Turns a hold into a charge and returns what was charged, which capping can make less than asked.
+    /// Turns a hold into a charge and returns the charged amount: less than requested if the charge was capped.
     pub(super) fn charge(&mut self, scopes: &[String], unit: Unit, charge: Charge) -> Result<i64, Refusal> {
         let (hold, actual) = (i128::from(charge.hold.unwrap_or(0)), i128::from(charge.actual));
         if charge.hold.is_some() && actual <= hold {
@@ -247,7 +246,8 @@ impl Books {
             .filter_map(|scope| self.account(scope, unit))
             .map(|account| &account.state);
         for state in states.filter(|state| state.overdraft_limit > 0) {
-            // A scope with a negative balance is short even for a charge of 0; then its current debt is what counts.
+            // A scope with a negative balance falls short even for a charge of 0; then its current debt is compared to
+            // the limit.
             let is_short = i128::from(state.remaining) < taken;
             let shortfall = taken - i128::from(state.remaining.max(0));
             if is_short && i128::from(state.debt) + shortfall > i128::from(state.overdraft_limit) {

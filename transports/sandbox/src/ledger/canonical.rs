@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Members in the order of their UTF-16 code units, no blanks, numbers as ECMAScript writes doubles.
+/// Writes members in the order of their UTF-16 code units, no blanks, and numbers in the format of ECMAScript doubles.
 pub(super) fn canonical(value: &Value) -> String {
     let mut text = String::new();
     write(&mut text, value);
@@ -24,7 +24,7 @@ pub(super) fn without_nulls(value: Value) -> Value {
 fn write(text: &mut String, value: &Value) {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => text.push_str(&value.to_string()),
-        // As RFC 8785 demands, integers are rounded to a double. Every number that was read is finite.
+        // As RFC 8785 requires, integers are rounded to a double. Every number that was read is finite.
         Value::Number(number) => text.push_str(&ecmascript(number.as_f64().unwrap_or(0.0))),
         Value::Array(items) => {
             text.push('[');
@@ -51,7 +51,7 @@ fn write_members(text: &mut String, members: &Map<String, Value>) {
     text.push('}');
 }
 
-/// The shortest digits that mean `number`, laid out as `Number.prototype.toString` does.
+/// The shortest digits that represent `number`, in the layout of `Number.prototype.toString`.
 fn ecmascript(number: f64) -> String {
     if number == 0.0 {
         return "0".to_owned();

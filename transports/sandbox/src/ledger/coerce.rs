@@ -2,8 +2,8 @@
 //! validation.
 //!
 //! There are two kinds of errors, and the first hides the second: a member of the wrong type is [`Malformed`] at once;
-//! a value outside its limits is a violation, which is collected and reported together with the others after the whole
-//! body was read.
+//! a value outside its limits is a violation. Violations are collected, and reported together once the whole body was
+//! read.
 
 use super::json::{Json, Malformed};
 use super::wire_enums::Named;
@@ -13,7 +13,7 @@ use super::wire_enums::Named;
 pub(super) struct Violations(Vec<String>);
 
 impl Violations {
-    /// Notes that the value at `path` is outside its limits.
+    /// Records that the value at `path` is outside its limits.
     pub(super) fn add(&mut self, path: &str, text: &str) {
         self.0.push(format!("{path}: {text}"));
     }
@@ -27,7 +27,7 @@ impl Violations {
         self.add(path, "must not be null");
     }
 
-    /// Length in UTF-16 code units, the unit of the server's strings.
+    /// Checks a length in UTF-16 code units, the unit of the server's strings.
     pub(super) fn size(&mut self, path: &str, length: usize, min: usize, max: usize) {
         if length < min || length > max {
             self.add(path, &format!("size must be between {min} and {max}"));
@@ -71,7 +71,7 @@ impl<'a> Members<'a> {
             .map(|(_, value)| value)
     }
 
-    /// A typed object below this one.
+    /// A typed object nested in this one.
     pub(super) fn nested(self, name: &str, known: &[&str]) -> Result<Option<Self>, Malformed> {
         self.present(name).map(|value| Self::of(value, known)).transpose()
     }
@@ -164,7 +164,7 @@ fn text(json: &Json) -> Result<String, Malformed> {
     }
 }
 
-/// Accepts integers also as digits in a string, and as floats, whose fraction is dropped.
+/// Reads an integer; also accepts digits in a string, and floats, whose fraction is dropped.
 fn long(json: &Json) -> Result<Option<i64>, Malformed> {
     match json {
         Json::Null => Ok(None),
@@ -201,7 +201,7 @@ fn boolean(json: &Json) -> Result<Option<bool>, Malformed> {
     }
 }
 
-/// Accepts an enum by its name, in the exact case, or by its ordinal, as a number or as digits in a string.
+/// Reads an enum value by its name, in the exact case, or by its ordinal, as a number or as digits in a string.
 fn choice<T: Named>(json: &Json) -> Result<T, Malformed> {
     let ordinal = match json {
         Json::Int(number) => usize::try_from(*number).map_err(|_| Malformed)?,

@@ -7,7 +7,7 @@ use cycles_proto::time::UnixMillis;
 use super::admin::{KeyRecord, TenantRecord};
 use super::wire_enums::{BudgetStatus, KeyStatus, OveragePolicy, TenantStatus, Unit};
 
-/// A tenant record. A tenant without a record works too: it is unrestricted and has the defaults named here.
+/// A tenant record. A tenant without a record works too: it is unrestricted and has the defaults documented here.
 #[derive(Clone, Debug)]
 pub struct Tenant {
     pub(super) id: String,
@@ -47,20 +47,21 @@ impl Tenant {
         self
     }
 
-    /// Sets the policy of reservations and events that name none. Default: `ALLOW_IF_AVAILABLE`.
+    /// Sets the policy for reservations and events that do not name one. Default: `ALLOW_IF_AVAILABLE`.
     #[must_use]
     pub fn default_overage_policy(self, policy: OveragePolicy) -> Self {
         self.default_overage_policy_text(policy.name())
     }
 
-    /// Sets the same as free text. If there is no such policy, live reservations and events that name none get 400.
+    /// Sets that policy as free text. If there is no such policy, live reservations and events that do not name one get
+    /// 400.
     #[must_use]
     pub fn default_overage_policy_text(mut self, policy: impl Into<String>) -> Self {
         self.default_policy = Some(policy.into());
         self
     }
 
-    /// Sets the time to live of reservations that name none, in milliseconds. Default: 60 000.
+    /// Sets the time to live of reservations that do not request one, in milliseconds. Default: 60 000.
     #[must_use]
     pub const fn default_ttl_ms(mut self, ttl_ms: i64) -> Self {
         self.default_ttl_ms = Some(ttl_ms);
@@ -68,7 +69,7 @@ impl Tenant {
     }
 
     /// Sets the longest time to live that is granted, in milliseconds. Default: 3 600 000. Longer requests are silently
-    /// shortened to it; extensions are not limited by it.
+    /// shortened to it; it does not limit extensions.
     #[must_use]
     pub const fn max_ttl_ms(mut self, ttl_ms: i64) -> Self {
         self.max_ttl_ms = Some(ttl_ms);
@@ -97,7 +98,7 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// The permissions of a key that names none: all those of the client-facing server.
+    /// The permissions of a key created without any: all those of the client-facing server.
     pub(super) const DEFAULT_PERMISSIONS: [&str; 6] = [
         "reservations:create",
         "reservations:commit",
@@ -142,7 +143,7 @@ impl ApiKey {
         self
     }
 
-    /// The part of a secret by which the key is looked up.
+    /// The part of a secret that is used to look up the key.
     pub(super) fn prefix(secret: &str) -> String {
         secret.chars().take(14).collect()
     }
@@ -193,12 +194,12 @@ impl Budget {
         &self.scope
     }
 
-    /// The unit of its amounts.
+    /// The unit of the budget's amounts.
     pub const fn unit(&self) -> Unit {
         self.unit
     }
 
-    /// Sets the limit of its debt under `ALLOW_WITH_OVERDRAFT`. Default: 0, no debt; a negative limit counts as 0.
+    /// Sets the debt limit under `ALLOW_WITH_OVERDRAFT`. Default: 0, no debt; a negative limit counts as 0.
     #[must_use]
     pub fn overdraft_limit(mut self, limit: i64) -> Self {
         self.overdraft_limit = limit.max(0);
@@ -212,7 +213,7 @@ impl Budget {
         self
     }
 
-    /// Sets whether it is over its limit from the start, which blocks new reservations.
+    /// Sets whether the budget is over its limit from the start, which blocks new reservations.
     #[must_use]
     pub const fn over_limit(mut self, is_over_limit: bool) -> Self {
         self.is_over_limit = is_over_limit;
@@ -226,8 +227,8 @@ impl Budget {
         self
     }
 
-    /// Sets the caps, as JSON of the protocol's `Caps`: decisions whose deepest scope is this one become
-    /// `ALLOW_WITH_CAPS`. If the text is not such JSON, they fail with 500, after the hold was taken.
+    /// Sets the caps, as the JSON of the protocol's `Caps`: decisions whose deepest scope is this one become
+    /// `ALLOW_WITH_CAPS`. If the text is not valid caps JSON, they fail with 500, after the hold was taken.
     #[must_use]
     pub fn caps_json(mut self, caps: impl Into<String>) -> Self {
         self.caps_json = Some(caps.into());

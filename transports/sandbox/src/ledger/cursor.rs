@@ -1,4 +1,4 @@
-//! Cursors of paged reads: plain numbers for unsorted pages, a bound position for sorted ones.
+//! Cursors of paged reads: plain numbers for unsorted pages, a position bound to the query for sorted ones.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ impl SortedCursor {
         }
     }
 
-    /// base64url of JSON, without padding.
+    /// Encodes the cursor as JSON in base64url, without padding.
     pub(super) fn encode(&self) -> Option<String> {
         serde_json::to_vec(self).ok().map(|json| to_base64url(&json))
     }
@@ -52,7 +52,7 @@ pub(super) fn hash(text: &str) -> u64 {
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// Without padding.
+/// Encodes in base64url, without padding.
 pub(super) fn to_base64url(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
@@ -81,7 +81,7 @@ fn from_base64url(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for chunk in digits?.chunks(4) {
         let bits = chunk.iter().fold(0_u32, |bits, digit| bits << 6 | digit) << (6 * (4 - chunk.len()));
-        // Four digits are three bytes, three are two, two are one; a single digit is invalid.
+        // Four digits encode three bytes, three encode two, two encode one; a single digit is invalid.
         bytes.extend(
             bits.to_be_bytes()
                 .iter()

@@ -79,7 +79,7 @@ impl Ledger {
         self.caps(scopes, estimate.unit).map(Verdict::Allow)
     }
 
-    /// The caps of the deepest scope, if that very scope has a budget in `unit` with caps.
+    /// The caps of the deepest scope, if that scope itself has a budget in `unit` with caps.
     pub(super) fn caps(&self, scopes: &[String], unit: Unit) -> Result<Option<Caps>, Refusal> {
         let account = self.books.account(scope::deepest(scopes), unit);
         match account.and_then(|account| account.caps_json.as_deref()) {
@@ -89,7 +89,7 @@ impl Ledger {
     }
 }
 
-/// A subject may omit the tenant; otherwise it must name the caller's, in the same case.
+/// Checks the tenant of a subject: it may be absent; otherwise it must be the caller's, in the same case.
 pub(super) fn check_subject(subject: &Subject, tenant: &str) -> Result<(), Refusal> {
     match subject.tenant() {
         Some(named) if named != tenant => Err(Refusal::foreign_tenant()),

@@ -85,12 +85,12 @@ impl Refusal {
         }
     }
 
-    /// Everything that the reference server does not handle, from unknown paths to arithmetic beyond 64 bits.
+    /// The error for everything that the reference server does not handle, from unknown paths to 64-bit overflow.
     pub(super) fn internal() -> Self {
         Self::new(Code::InternalError, "Internal error")
     }
 
-    /// The key is a replay, but its original answer was never stored.
+    /// The request is a replay, but the original answer was never stored.
     pub(super) fn unavailable_answer() -> Self {
         Self::new(
             Code::InternalError,
@@ -144,7 +144,7 @@ impl Refusal {
         }
     }
 
-    /// The commit has another unit than its reservation; the server gives no details here.
+    /// The commit's unit differs from its reservation's; the server gives no details here.
     pub(super) fn commit_unit() -> Self {
         Self::new(
             Code::UnitMismatch,

@@ -1,7 +1,7 @@
-//! References to evidence: the server's attestation of an answer, named by the hash of its envelope.
+//! References to evidence: the server's attestation of an answer, identified by the hash of its envelope.
 //!
-//! This module only computes the names. Another service signs an envelope and stores it under its name; it cannot be
-//! fetched before the operator publishes it.
+//! This module only computes the ids. Another service signs an envelope and stores it under its id; the envelope cannot
+//! be fetched before the operator publishes it.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ impl ReservationEvidence<'_> {
 /// A request whose refusal would be attested.
 #[derive(Debug)]
 pub(super) struct Attested {
-    /// Method and path, with the name of the id in place of the id.
+    /// Method and path, with a placeholder for the id.
     endpoint: &'static str,
     reservation_id: Option<String>,
     request: Value,
@@ -88,7 +88,7 @@ impl Evidence {
         }
     }
 
-    /// Names the evidence of a success. `reservation_id` is that of the path.
+    /// References the evidence of a success. `reservation_id` is the one from the path.
     pub(super) fn attest(
         &self,
         artifact: &str,
@@ -125,7 +125,7 @@ impl Evidence {
         })
     }
 
-    /// Names the evidence of a refusal, if its code is one that the server attests.
+    /// References the evidence of a refusal, if its code is one that the server attests.
     pub(super) fn attest_refusal(
         &self,
         now: i64,
@@ -173,7 +173,7 @@ fn id_of(mut envelope: Value) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The 32 bytes that 64 lower-case hex digits stand for.
+/// The 32 bytes encoded by 64 lower-case hex digits.
 fn key_of(digits: &str) -> Option<Vec<u8>> {
     let value = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),

@@ -9,8 +9,8 @@ use super::requests::ExtendRequest;
 use super::wire_enums::ReservationStatus;
 
 impl Ledger {
-    /// Adds to the current expiry, however far away that already is; only the number of extensions is limited. After
-    /// the expiry it is refused, even within the grace period. The key is remembered until the new expiry.
+    /// Adds to the current expiry, however far away that already is; only the number of extensions is limited. An
+    /// extension after the expiry is refused, even within the grace period. The key is remembered until the new expiry.
     pub(super) fn extend(
         &mut self,
         now: i64,

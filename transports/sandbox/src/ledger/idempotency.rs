@@ -1,5 +1,5 @@
-//! Remembered answers: the request under a key, its answer, and how long both are kept. What makes two requests equal is in
-//! `requests`, and for commit and release in `settle`.
+//! Remembered answers: the request under a key, its answer, and how long both are kept. `requests` defines when two
+//! requests are equal; for commit and release, `settle` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ pub(super) struct Answers<Q, R> {
     ends: BTreeSet<(i64, Key)>,
 }
 
-/// Owner, object (empty where the operation has none) and idempotency key.
+/// Owner, object (empty if the operation has none) and idempotency key.
 pub(super) type Key = (String, String, String);
 
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl<Q, R> Default for Answers<Q, R> {
 }
 
 impl<Q: PartialEq, R> Answers<Q, R> {
-    /// The answer given under `key`; a mismatch if it was given to another request.
+    /// The answer given under `key`; an error if it was given to another request.
     pub(super) fn recall(&self, key: &Key, request: &Q) -> Result<Option<&R>, Refusal> {
         match self.records.get(key) {
             None => Ok(None),
@@ -42,7 +42,7 @@ impl<Q: PartialEq, R> Answers<Q, R> {
         }
     }
 
-    /// Keeps an answer through `kept_until`.
+    /// Remembers an answer through `kept_until`.
     pub(super) fn remember(&mut self, key: Key, request: Q, reply: R, kept_until: i64) {
         self.ends.insert((kept_until, key.clone()));
         if let Some(old) = self.records.insert(

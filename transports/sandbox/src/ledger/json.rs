@@ -18,17 +18,17 @@ pub(super) enum Json {
     Float(f64),
     Text(String),
     Array(Vec<Self>),
-    /// In the order of first appearance; duplicates have the last value.
+    /// In the order of first appearance; a duplicate name keeps its last value.
     Object(Vec<(String, Self)>),
 }
 
-/// The request's body does not have the shape of the operation: 400, without a hint at the place.
+/// The request's body does not have the operation's shape: 400, without a hint of where.
 #[derive(Debug)]
 pub(super) struct Malformed;
 
 impl Json {
-    /// Parses the first value in `bytes`, after an optional byte order mark. Ignores anything after it, as the server's
-    /// parser does.
+    /// Parses the first value in `bytes`, after an optional byte order mark. Like the server's parser, ignores anything
+    /// after that value.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         let mut source = serde_json::Deserializer::from_slice(bytes);

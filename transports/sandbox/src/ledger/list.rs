@@ -19,7 +19,7 @@ use super::timestamp::{self, NoInstant};
 use super::wire_enums::{Named, ReservationStatus};
 
 impl Ledger {
-    /// Unsorted unless sorting is requested, by a parameter or by the cursor of a sorted page.
+    /// Lists reservations: unsorted, unless a parameter or the cursor of a sorted page requests sorting.
     pub(super) fn list(&self, caller: &Caller, uri: &Uri) -> Result<Reply, Refusal> {
         let params = Params::of(uri);
         let limit = params.limit()?;
@@ -119,7 +119,7 @@ impl Page {
     }
 }
 
-/// The conditions that a row must meet. Sorted cursors are bound to the `Debug` text of this.
+/// The conditions that a row must meet. Sorted cursors are bound to its `Debug` text.
 #[derive(Debug)]
 struct Filters {
     tenant: String,
@@ -214,7 +214,7 @@ impl Window {
     }
 }
 
-/// The admin must name a tenant; other callers may only name their own. A blank name matches nothing.
+/// The tenant to list. The admin must name one; other callers may only name their own. A blank name matches nothing.
 fn effective_tenant(caller: &Caller, params: &Params) -> Result<String, Refusal> {
     let asked = params.get("tenant");
     match caller {
@@ -257,7 +257,7 @@ fn not_one_of<T: Named>(what: &str, text: &str) -> Refusal {
     Refusal::invalid(format!("Invalid {what}: {text}. Must be one of: {names}"))
 }
 
-/// A cursor that must be one of a sorted page.
+/// Reads a cursor, which must belong to a sorted page.
 fn read_sorted_cursor(text: &str) -> Result<SortedCursor, Refusal> {
     SortedCursor::decode(text).ok_or_else(invalid_boundary)
 }

@@ -78,7 +78,7 @@ pub struct Ledger {
     books: Books,
     reservations: Reservations,
     decided: Answers<DecideRequest, DecideReply>,
-    /// Shared by live and dry runs. An answer that could not be built is kept as `None`.
+    /// Shared by live and dry runs. An answer that could not be built is stored as `None`.
     reserved: Answers<ReserveRequest, Option<ReserveReply>>,
     extended: Answers<ExtendRequest, ExtendReply>,
     recorded: Answers<EventRequest, EventReply>,
@@ -87,7 +87,7 @@ pub struct Ledger {
     throttle: Throttle,
     published: Published,
     evidence: Evidence,
-    /// By idempotency key alone: the admin plane has one namespace for all budgets.
+    /// By idempotency key alone, because the admin plane has one namespace for all budgets.
     funded: Answers<FundRequest, FundReply>,
 }
 
@@ -144,7 +144,7 @@ impl Ledger {
         reply::render(&envelope, reply)
     }
 
-    /// Answers `request`, and notes in `envelope` how far it came.
+    /// Answers `request`, and records in `envelope` how far processing got.
     fn answer(
         &mut self,
         now: i64,
@@ -207,12 +207,13 @@ impl Ledger {
     }
 }
 
-/// The operation that a method and a path name.
+/// The operation for a method and a path.
 pub(crate) fn operation_of(method: &http::Method, path: &str) -> Operation {
     Route::of(method, path).operation()
 }
 
-/// Times inside the ledger are signed, as they are on the wire; times beyond that range become its end.
+/// Converts to signed milliseconds, as used inside the ledger and on the wire; a time beyond their range becomes the
+/// latest.
 fn millis(time: UnixMillis) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }

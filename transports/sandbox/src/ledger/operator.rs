@@ -12,13 +12,13 @@ use super::books::{Account, BudgetState};
 use super::config::{ApiKey, Budget, Tenant};
 use super::wire_enums::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
 
-/// A change of a budget's funds. Each kind also sets the over-limit flag, to whether the debt is above the limit.
+/// A change of a budget's funds. Each kind also updates the over-limit flag: set if the debt is above the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Funding {
     /// Adds to allocated and remaining.
     Credit(i64),
-    /// Subtracts from allocated and remaining; remaining must be enough.
+    /// Subtracts from allocated and remaining; remaining must be sufficient.
     Debit(i64),
     /// Sets allocated; remaining changes with it.
     Reset(i64),
@@ -26,7 +26,7 @@ pub enum Funding {
     ResetSpent {
         /// The new allocation.
         allocated: i64,
-        /// The amount that counts as spent already.
+        /// The amount that counts as already spent.
         spent: i64,
     },
     /// Pays debt; any surplus is a credit.
@@ -41,7 +41,7 @@ pub enum OperatorError {
     NotFound,
     /// The budget is frozen or closed.
     NotActive,
-    /// The amount is negative, exceeds the available funds, or leads beyond 64 bits.
+    /// The amount is negative, exceeds the available funds, or overflows 64 bits.
     OutOfRange,
 }
 
@@ -71,11 +71,11 @@ pub struct ReservationState {
     pub charged: Option<i64>,
     /// The expiry, in milliseconds since 1970.
     pub expires_at_ms: i64,
-    /// How long after the expiry it can still be settled, in milliseconds.
+    /// How long after the expiry the reservation can still be settled, in milliseconds.
     pub grace_period_ms: i64,
     /// The number of extensions so far.
     pub extensions: i64,
-    /// The policy if the cost exceeds the estimate.
+    /// The policy for a cost above the estimate.
     pub overage_policy: OveragePolicy,
 }
 
@@ -181,12 +181,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// The numbers of a budget. `scope` is a path in lower case.
+    /// The state of a budget. `scope` is a path in lower case.
     pub fn budget(&self, scope: &str, unit: Unit) -> Option<BudgetState> {
         self.books.account(scope, unit).map(|account| account.state)
     }
 
-    /// Scope, unit and numbers of every budget.
+    /// Scope, unit and state of every budget.
     pub fn budgets(&self) -> impl Iterator<Item = (&str, Unit, BudgetState)> {
         self.books
             .iter()

@@ -76,7 +76,7 @@ impl Named for SortKey {
     }
 }
 
-/// The order of the variants puts null last among ascending values.
+/// A value to sort by. The order of the variants puts null last among ascending values.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SortValue {
     Number(i64),
@@ -100,7 +100,7 @@ impl SortKey {
         }
     }
 
-    /// The value that a cursor carries.
+    /// Parses the value in a cursor.
     pub(super) fn parse(self, text: Option<String>) -> Result<SortValue, Refusal> {
         let Some(text) = text else {
             return Ok(SortValue::Null);

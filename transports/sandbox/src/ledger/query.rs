@@ -1,5 +1,5 @@
-//! Query parameters, the paging in arbitrary order that unsorted reads share, and two of those reads: one reservation,
-//! and balances.
+//! Query parameters, the paging of unsorted reads, which is in arbitrary order, and two reads: one reservation, and
+//! balances.
 
 use http::Uri;
 use percent_encoding::percent_decode_str;
@@ -233,7 +233,7 @@ impl Ledger {
     }
 }
 
-/// Parses a 32-bit integer like the server's framework: blanks anywhere, decimal or hexadecimal.
+/// Parses a 32-bit integer like the server's framework: decimal or hexadecimal, with blanks anywhere.
 fn integer(text: &str) -> Option<i32> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let (sign, digits) = text

@@ -10,7 +10,7 @@ use super::scope::leaf;
 use super::shared_types::{Action, Amount, Subject};
 use super::wire_enums::{ReservationStatus, Unit};
 
-/// A budget as its owner sees it: a debt of 0, a limit of 0 and a false flag are omitted.
+/// A budget, as shown to its owner: a debt of 0, a limit of 0 and a false flag are omitted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct BalanceRow {
     scope: String,
@@ -126,7 +126,7 @@ pub(super) struct ReserveReply {
     pub(super) cycles_evidence: Option<EvidenceRef>,
 }
 
-/// The answer to commit and release. A release charges nothing, a full commit releases nothing.
+/// The answer to a commit or a release. A release charges nothing, and a full commit releases nothing.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct SettleReply {
     pub(super) status: ReservationStatus,
@@ -157,7 +157,7 @@ pub(super) struct EventReply {
     pub(super) balances: Vec<BalanceRow>,
 }
 
-/// A reservation as get and list show it.
+/// A reservation in the answers of get and list.
 #[derive(Debug, Serialize)]
 pub(super) struct ReservationRow<'a> {
     pub(super) reservation_id: &'a str,

@@ -30,7 +30,7 @@ pub(super) struct Envelope {
     pub(super) past_filters: bool,
     /// Set if the request was throttled.
     pub(super) throttled: Option<Throttled>,
-    /// The request, if a refusal of it is attested.
+    /// The request, if its refusal would be attested.
     pub(super) attested: Option<Attested>,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn render(envelope: &Envelope, reply: Reply) -> Response<Bytes> {
     response
 }
 
-/// Adds the headers with the ids of the exchange.
+/// Adds the headers that contain the ids of the exchange.
 pub(super) fn identify(envelope: &Envelope, headers: &mut HeaderMap) {
     put(
         headers,
@@ -116,7 +116,7 @@ pub(super) fn refused(
         cycles_evidence: None,
     };
     body.cycles_evidence = attest(&body);
-    // Every status of the catalogue is valid and texts always serialise; the fallbacks are unreachable.
+    // Every status of the catalogue is valid and strings always serialise; the fallbacks are unreachable.
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Reply {
         status,

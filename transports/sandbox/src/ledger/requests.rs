@@ -1,7 +1,7 @@
 //! The request bodies of the six POST operations, parsed and validated.
 //!
-//! A parsed body is also its own idempotency fingerprint: two requests are the same if and only if these values are
-//! equal. That is why absent and null stay distinct where the server's mapper fills in a default (`dry_run`,
+//! A parsed body is also its own idempotency fingerprint: two requests are the same if and only if their parsed bodies
+//! are equal. That is why absent and null stay distinct where the server's mapper fills in a default (`dry_run`,
 //! `grace_period_ms`), and why free maps keep their order.
 
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub(super) trait Body: Sized {
     /// never used, because a request with violations is refused.
     fn read(members: Members<'_>, violations: &mut Violations) -> Result<Self, Malformed>;
 
-    /// The key in the body, which the header must repeat if it is sent.
+    /// The key in the body; the key header, if sent, must repeat it.
     fn idempotency_key(&self) -> &str;
 }
 
@@ -165,7 +165,7 @@ impl ReserveRequest {
         self.dry_run == Some(true)
     }
 
-    /// How long after its expiry the reservation can still be settled, in milliseconds.
+    /// How long after the expiry the reservation can still be settled, in milliseconds.
     pub(super) fn grace_ms(&self) -> i64 {
         self.grace_period_ms.unwrap_or(DEFAULT_GRACE_MS)
     }

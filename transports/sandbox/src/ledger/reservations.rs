@@ -17,7 +17,7 @@ const RETENTION_MS: i64 = 30 * 86_400_000;
 #[derive(Clone, Debug)]
 pub(super) struct Reservation {
     pub(super) id: String,
-    /// The tenant of the API key that created it.
+    /// The tenant of the API key that created the reservation.
     pub(super) tenant: String,
     pub(super) status: ReservationStatus,
     pub(super) idempotency_key: String,
@@ -25,7 +25,8 @@ pub(super) struct Reservation {
     pub(super) action: Action,
     pub(super) estimate: Amount,
     pub(super) affected_scopes: Vec<String>,
-    /// The scopes that had a budget at its creation: its settlement changes these and no later ones.
+    /// The scopes that had a budget at its creation: its settlement changes only these, not budgets that were added
+    /// later.
     pub(super) budgeted_scopes: Vec<String>,
     pub(super) created_at: i64,
     pub(super) expires_at: i64,
@@ -65,17 +66,17 @@ impl SettleRequest {
 }
 
 impl Reservation {
-    /// The last moment at which it can be settled.
+    /// The last moment at which the reservation can be settled.
     pub(super) const fn grace_end(&self) -> i64 {
         self.expires_at.saturating_add(self.grace_ms)
     }
 
-    /// The charged amount, once it is committed.
+    /// The charged amount, once the reservation is committed.
     pub(super) fn committed(&self) -> Option<Amount> {
         self.settlement.as_ref()?.reply.charged
     }
 
-    /// The evidence of its creation and its end.
+    /// The evidence of the reservation's creation and end.
     pub(super) fn evidence(&self) -> ReservationEvidence<'_> {
         let settled = self.settlement.as_ref();
         let of = |status| {
@@ -113,7 +114,7 @@ impl Reservations {
         self.rows.get(id)
     }
 
-    /// In the order of their ids, which is arbitrary.
+    /// All reservations, in the order of their ids, which is arbitrary.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Reservation> {
         self.rows.values()
     }
@@ -141,7 +142,7 @@ impl Reservations {
         }
     }
 
-    /// Ends an active reservation at `now`, with its settlement unless it expired.
+    /// Ends an active reservation at `now`, with its settlement, unless it expired.
     pub(super) fn finish(
         &mut self,
         id: &str,
@@ -164,7 +165,7 @@ impl Reservations {
         due.take(limit).map(|(_, id)| id.clone()).collect()
     }
 
-    /// When the next grace period of an active reservation ends.
+    /// The earliest end of an active reservation's grace period.
     pub(super) fn next_due(&self) -> Option<i64> {
         self.due.first().map(|(grace_end, _)| *grace_end)
     }

@@ -14,7 +14,8 @@ use super::wire_enums::{OveragePolicy, ReservationStatus};
 const KEPT_AT_LEAST_MS: i64 = 86_400_000;
 
 impl Ledger {
-    /// Live requests and dry runs share one namespace of keys, so one never replays the other.
+    /// Answers a reservation request. Live requests and dry runs share one namespace of keys, so one never replays the
+    /// other.
     pub(super) fn reserve(
         &mut self,
         now: i64,
@@ -54,7 +55,7 @@ impl Ledger {
                     .remember(key, request, Some(reply.clone()), kept_until);
                 Reply::ok(&reply)
             }
-            // The hold is taken, and the key is used: a replay finds no answer to repeat.
+            // The hold is taken and the key is used, but a replay finds no answer to repeat.
             Err(refusal) => {
                 self.reserved.remember(key, request, None, kept_until);
                 Err(refusal)

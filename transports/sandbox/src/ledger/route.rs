@@ -1,4 +1,4 @@
-//! The operation that a method and a path name, and the access that it needs.
+//! The operation for a method and a path, and the access that it needs.
 
 use std::borrow::Cow;
 

@@ -2,8 +2,8 @@
 
 use super::shared_types::{LEVELS, Subject};
 
-/// The full paths of the scopes of `subject`, broadest first: one per level that is given, with values in lower case.
-/// If the subject omits the tenant, it is not added.
+/// The full paths of the scopes of `subject`, broadest first: one per level in the subject, with values in lower case.
+/// A tenant that the subject omits is not added.
 pub(super) fn derive(subject: &Subject) -> Vec<String> {
     let mut scopes: Vec<String> = Vec::new();
     for (name, level) in LEVELS.iter().zip(&subject.levels) {
@@ -17,7 +17,7 @@ pub(super) fn derive(subject: &Subject) -> Vec<String> {
     scopes
 }
 
-/// The last of `scopes`, which names the whole path.
+/// The last of `scopes`, which is the whole path.
 pub(super) fn deepest(scopes: &[String]) -> &str {
     scopes.last().map_or("", String::as_str)
 }
@@ -27,7 +27,7 @@ pub(super) fn leaf(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Whether `path` has exactly the segment `level:value`, whatever the case of `value`.
+/// Whether `path` has the complete segment `level:value`, whatever the case of `value`.
 pub(super) fn has_segment(path: &str, level: &str, value: &str) -> bool {
     let segment = format!("{level}:{}", value.to_lowercase());
     path.split('/').any(|candidate| candidate == segment)
@@ -39,7 +39,7 @@ pub(super) fn tenant_of(path: &str) -> Option<&str> {
     (!tenant.is_empty()).then_some(tenant)
 }
 
-/// Checks that `path` can have a budget: `tenant:ID`, then further levels in their order.
+/// Checks that `path` can have a budget: it must be `tenant:ID`, then further levels in their order.
 pub(super) fn check_path(path: &str) -> Result<(), String> {
     let mut next_level = 0;
     for segment in path.split('/') {

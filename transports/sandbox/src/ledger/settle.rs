@@ -12,7 +12,7 @@ use super::shared_types::Amount;
 use super::wire_enums::ReservationStatus;
 
 impl Ledger {
-    /// Charges the actual cost. Allowed through the end of the grace period, and on budgets in any state.
+    /// Charges the actual cost. Allowed until the end of the grace period, inclusive, and on budgets in any state.
     pub(super) fn commit(
         &mut self,
         now: i64,
@@ -56,7 +56,8 @@ impl Ledger {
         self.settle(now, id, request, reply)
     }
 
-    /// Gives the hold back. Allowed through the end of the grace period; the admin may release any.
+    /// Gives the hold back. Allowed until the end of the grace period, inclusive; the admin may release any
+    /// reservation.
     pub(super) fn release(
         &mut self,
         now: i64,
@@ -83,7 +84,7 @@ impl Ledger {
         self.settle(now, id, request, reply)
     }
 
-    /// The reservation, if it exists (404) and is the caller's (403).
+    /// The reservation; 404 if it does not exist, 403 if it is not the caller's.
     pub(super) fn owned(&self, caller: &Caller, id: &str) -> Result<&Reservation, Refusal> {
         let reservation = self
             .reservations
@@ -130,8 +131,8 @@ impl Ledger {
     }
 }
 
-/// The original answer, if the same operation settled the reservation under the same key. Another operation or another
-/// key is not a replay; the reservation's state decides then.
+/// The original answer, if the same operation settled the reservation under the same key. A request with another
+/// operation or key is not a replay: the reservation's state decides.
 fn replay(reservation: &Reservation, request: &SettleRequest) -> Result<Option<SettleReply>, Refusal> {
     let Some(settlement) = &reservation.settlement else {
         return Ok(None);

@@ -9,14 +9,14 @@ use super::wire_enums::Unit;
 /// The levels of a subject, broadest first.
 pub(super) const LEVELS: [&str; 6] = ["tenant", "workspace", "app", "workflow", "agent", "toolset"];
 
-/// An amount of one unit.
+/// An amount in one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Amount {
     pub(super) unit: Unit,
     pub(super) amount: i64,
 }
 
-/// The subject of a request. Written with all seven members, including nulls, as in the server's reads.
+/// The subject of a request. It is written with all seven members, including nulls, as in the server's reads.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Subject {
     /// One value per level, in the caller's own case.
@@ -34,12 +34,12 @@ pub(super) struct Action {
 }
 
 impl Subject {
-    /// The tenant as sent; if present, it must be that of the API key.
+    /// The tenant as sent; if present, it must be the API key's.
     pub(super) fn tenant(&self) -> Option<&str> {
         self.levels[0].as_deref()
     }
 
-    /// The member `subject` of `members`.
+    /// Reads the member `subject`.
     pub(super) fn read(members: Members<'_>, violations: &mut Violations) -> Result<Self, Malformed> {
         const KNOWN: &[&str] = &[
             "tenant",
@@ -113,7 +113,7 @@ impl Serialize for Subject {
 }
 
 impl Action {
-    /// The member `action` of `members`.
+    /// Reads the member `action`.
     pub(super) fn read(members: Members<'_>, violations: &mut Violations) -> Result<Self, Malformed> {
         let mut action = Self {
             kind: String::new(),

@@ -1,4 +1,4 @@
-//! The ledger's timed work: the sweep that expires reservations, and forgetting.
+//! The ledger's timed work: the sweep that expires reservations, and the removal of old entries.
 
 use cycles_proto::time::UnixMillis;
 
@@ -28,12 +28,12 @@ impl Default for Sweeper {
 
 impl Ledger {
     /// Runs the sweep now: expires up to 1 000 active reservations whose grace period ended before `now`, and gives
-    /// their holds back. Returns how many. The regular runs keep their schedule.
+    /// their holds back. Returns how many expired. The regular runs keep their schedule.
     pub fn sweep(&mut self, now: UnixMillis) -> usize {
         self.sweep_up_to(millis(now), ROWS_PER_RUN)
     }
 
-    /// Lets time pass until `now` without a request, and runs whatever is due by then.
+    /// Lets time pass until `now` without a request, and runs everything that is due by then.
     pub fn tick(&mut self, now: UnixMillis) {
         self.pass_time(millis(now));
     }
@@ -56,8 +56,8 @@ impl Ledger {
                 .next_run
                 .get_or_insert(now.saturating_add(interval_ms));
             if now >= next_run {
-                // Missed runs are made up for by one run as of the last of them: a reservation that became
-                // due after it stays active, as if all of them had run on time.
+                // One run, as of the last missed run, makes up for all missed runs: a reservation that became due after
+                // that time stays active, as if all of them had run on time.
                 let missed = (now - next_run) / interval_ms;
                 let last_run = next_run + missed * interval_ms;
                 let runs = usize::try_from(missed + 1).unwrap_or(usize::MAX);

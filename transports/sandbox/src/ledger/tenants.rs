@@ -1,4 +1,4 @@
-//! Tenant records and the settings that the runtime reads from them, through its cache of one minute.
+//! Tenant records, and the settings that the runtime reads from them through a one-minute cache.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ impl Tenants {
         }
     }
 
-    /// The check before live mutations: a closed tenant is a 409.
+    /// The check before live mutations: refuses a closed tenant with 409.
     pub(super) fn check_open(&self, id: &str) -> Result<(), Refusal> {
         if self.is_closed(id)? {
             Err(Refusal::tenant_closed(id))
@@ -99,7 +99,7 @@ impl Settings {
         }
     }
 
-    /// The requested policy, else the tenant's. A tenant's policy that does not exist is a 400.
+    /// The requested policy, else the tenant's. A tenant setting that is not a valid policy is a 400.
     pub(super) fn policy(&self, asked: Option<OveragePolicy>) -> Result<OveragePolicy, Refusal> {
         match (asked, &self.default_policy) {
             (Some(policy), _) => Ok(policy),

@@ -3,14 +3,14 @@
 /// The reason why some text is not a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoInstant {
-    /// It has another form.
+    /// The text has another form.
     Malformed,
-    /// Its milliseconds do not fit into 64 bits.
+    /// The milliseconds do not fit into 64 bits.
     OutOfRange,
 }
 
-/// Milliseconds since 1970 of `text`, such as `2026-11-22T17:05:34.120Z` or `2026-11-22T18:05:34+01:00`.
-/// Digits beyond the millisecond are dropped.
+/// Parses text such as `2026-11-22T17:05:34.120Z` or `2026-11-22T18:05:34+01:00` into milliseconds since 1970. Digits
+/// beyond the millisecond are dropped.
 pub(super) fn parse(text: &str) -> Result<i64, NoInstant> {
     let (days, millis) = read(text).ok_or(NoInstant::Malformed)?;
     let exact = i128::from(days) * 86_400_000 + i128::from(millis);
@@ -27,7 +27,7 @@ fn read(text: &str) -> Option<(i64, i64)> {
     };
     let mut date = date.split('-');
     let year = date.next()?;
-    // Years beyond four digits need a sign, a plus needs more than four digits.
+    // Years beyond four digits need a sign, and a plus needs more than four digits.
     let year = match (sign, year.len()) {
         (0, 4) => digits(year, 4)?,
         (1, count @ 5..=9) | (-1, count @ 4..=9) => sign * digits(year, count)?,
@@ -47,7 +47,7 @@ fn read(text: &str) -> Option<(i64, i64)> {
     ))
 }
 
-/// `2026-11-22T17:05:34.120Z` for milliseconds since 1970; whole seconds have no fraction.
+/// Formats milliseconds since 1970 as `2026-11-22T17:05:34.120Z`; whole seconds have no fraction.
 pub(super) fn format(millis: i64) -> String {
     let (days, in_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
     let (year, month, day) = date_of(days);
@@ -83,7 +83,7 @@ fn time_of_day(text: &str) -> Option<i64> {
     let mut parts = time.split(':');
     let (hour, minute) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
     let second = digits(parts.next()?, 2)?;
-    // The end of the day can be written as 24:00:00, and its leap second counts as the second before.
+    // The end of the day can be written as 24:00:00, and a leap second counts as the second before it.
     let (second, is_valid) = match (hour, minute, second) {
         (23, 59, 60) => (59, true),
         (24, 0, 0) => (0, fraction.bytes().all(|digit| digit == b'0')),
@@ -130,7 +130,7 @@ const fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Whole years first, with the leap days before them, then the months of this year.
+/// Counts whole years first, with the leap days in them, then the months of this year.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let before = year - 1;
     let leap_days = before.div_euclid(4) - before.div_euclid(100) + before.div_euclid(400) - 477;

@@ -1,4 +1,4 @@
-//! The trace id of an exchange: the caller's if it sent a usable one.
+//! The trace id of an exchange: the caller's, if it sent a valid one.
 
 use http::HeaderMap;
 
@@ -15,7 +15,7 @@ pub(super) fn select(headers: &HeaderMap) -> Option<String> {
         .or_else(|| lowered("x-cycles-trace-id").filter(|text| is_id(text, 32)))
 }
 
-/// Version 00 only: `00-<trace id>-<span id>-<flags>`.
+/// Parses version 00 only: `00-<trace id>-<span id>-<flags>`.
 fn from_traceparent(text: &str) -> Option<String> {
     let mut parts = text.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

@@ -75,7 +75,7 @@ vocabulary! {
 vocabulary! {
     /// The status of a reservation: active, then exactly one of the others.
     ReservationStatus {
-        /// The hold is in place; past the expiry, until the sweep runs.
+        /// The hold is in place; after the expiry, it stays until the sweep runs.
         Active = "ACTIVE",
         /// Charged.
         Committed = "COMMITTED",

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{Attempt, ReservationWatch};
 use crate::job::Job;
 
-/// The result of an attempt, as a session gets it.
+/// The result of an attempt, as delivered to a session.
 #[derive(Clone, Debug)]
 pub(crate) enum AttemptResult {
     Response(Response<Bytes>),
@@ -34,26 +34,26 @@ struct Said {
 
 /// The meaning of an attempt's result.
 enum Meaning {
-    /// It was done, and the answer has the expected content.
+    /// The request was carried out, and the answer has the expected content.
     Done,
     Throttled(Option<Duration>),
     /// The reservation is over; `named` is whether the answer names the request.
     Over {
         named: bool,
     },
-    /// The reservation was ended before, by another request.
+    /// Another request had already ended the reservation.
     Finalized,
-    /// It may have been done.
+    /// The request may have been carried out.
     Open,
-    /// It never left.
+    /// The request never left.
     NotSent,
-    /// It was refused.
+    /// The request was refused.
     Refused,
 }
 
 impl ReservationWatch {
-    /// A session gets the result of an attempt. Only the first one counts. `is_held` is whether the action runs or its
-    /// cost is being settled.
+    /// Notes the result of an attempt. Only the first result counts. `is_held` is whether the action runs or its cost
+    /// is being settled.
     pub(crate) fn note_result(
         &mut self,
         now: Now,
@@ -79,7 +79,8 @@ impl ReservationWatch {
         self.judge(now, &attempt, &meaning, is_held, job);
     }
 
-    /// Notes how long a lease lasts, from an answer that grants or extends it. The time counts from the request.
+    /// Notes how long a lease lasts, from an answer that grants or extends it. The time counts from when the request
+    /// was sent.
     fn note_lease(&mut self, attempt: &Attempt, response: &Response<Bytes>) {
         let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
         let is_of = |operation| attempt.operation == operation;
@@ -91,21 +92,21 @@ impl ReservationWatch {
         }
     }
 
-    /// An attempt begins, or its beginning is reported, later than it was handed out.
+    /// Notes that an attempt begins, or that its beginning is reported, later than it was handed out.
     pub(crate) fn note_beginning(&mut self, now: Now, ticket: Ticket) {
         if let Some(attempt) = self.attempts.get_mut(&ticket) {
             attempt.sent = attempt.sent.max(now.mono);
         }
     }
 
-    /// An attempt is withdrawn: its answer is no longer wanted.
+    /// Notes that an attempt is withdrawn: its answer is no longer wanted.
     pub(crate) fn note_withdrawn(&mut self, now: Now, ticket: Ticket, is_held: bool, job: &Job) {
         if let Some(attempt) = self.attempts.remove(&ticket) {
             self.judge(now, &attempt, &Meaning::Open, is_held, job);
         }
     }
 
-    /// A session is polled: attempts past their deadline count as failed.
+    /// Treats attempts past their deadline as failed, because the session is polled.
     pub(super) fn expire_attempts(&mut self, now: Now, is_held: bool, job: &Job) {
         while let Some((&ticket, _)) = self
             .attempts
@@ -149,7 +150,7 @@ impl ReservationWatch {
     }
 }
 
-/// Whether an answer says that the key is refused.
+/// Whether an answer refuses the key.
 pub(crate) fn is_refused(result: &AttemptResult) -> bool {
     let AttemptResult::Response(response) = result else {
         return false;
@@ -183,7 +184,7 @@ fn meaning_of(operation: Operation, response: &Response<Bytes>) -> Meaning {
     }
 }
 
-/// The meaning of a 2xx: it is a success only with the operation's own status and the expected content.
+/// The meaning of a 2xx answer: a success only if it has the operation's own status and the expected content.
 fn succeeded(operation: Operation, status: u16, said: &Said) -> Meaning {
     let state = said.status.as_deref();
     if operation == Operation::GetReservation && state == Some("EXPIRED") {

@@ -1,4 +1,4 @@
-//! The check that the ledger charges every cost once.
+//! The check that the ledger charges every cost only once.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ pub(crate) fn check_charged_once(job: &Job, by: Operation, now: UnixMillis) -> C
     const KEPT: Duration = Duration::from_secs(7 * 86_400);
     match job.charges.last() {
         None => Ok(()),
-        // The client was in time by its own clock (another rule checks that), but not by the server's: the client
-        // cannot know that.
+        // The client was in time by its own clock (another rule checks that), but not by the server's, which the client
+        // cannot know.
         Some(last) if (last.by, by) == FORGETFUL && now.saturating_since(last.at) > KEPT => Ok(()),
         Some(last) => broken(
             Rule::SettledOnce,
@@ -29,5 +29,5 @@ pub(crate) fn check_charged_once(job: &Job, by: Operation, now: UnixMillis) -> C
     }
 }
 
-/// The operations that the server charges twice after it has forgotten the first one.
+/// The operations for which the server charges a cost twice, once it has forgotten the first one.
 const FORGETFUL: (Operation, Operation) = (Operation::CreateEvent, Operation::CreateEvent);

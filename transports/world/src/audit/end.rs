@@ -1,4 +1,4 @@
-//! The checks at the end of a world, after the faults are over and everything has come to rest.
+//! The checks at the end of a world, once the faults are over and nothing is in progress.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::job::Job;
 use crate::rule::Rule;
 
 impl Job {
-    /// Checks that the cost is in the ledger or reported as lost. `is_lost` is whether the only process that knew it is
-    /// gone.
+    /// Checks that the cost is in the ledger or reported as lost. `is_lost` is whether the only process that knew the
+    /// cost is gone.
     pub(crate) fn check_kept(&self, is_lost: bool) -> CheckResult {
         let Some(cost) = &self.cost else { return Ok(()) };
         if !self.charges.is_empty() || self.notes.was_surfaced || (is_lost && !self.notes.was_durable) {

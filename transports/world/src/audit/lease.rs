@@ -1,4 +1,4 @@
-//! Checks that a session wakes in time for the next beat of a lease that is held.
+//! Checks that a session wakes in time for the next beat of a held lease.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::rule::Rule;
 /// The facts about a lease that are visible from outside: when it was requested, and what the server answered.
 #[derive(Debug, Default)]
 pub(super) struct LeaseWatch {
-    /// The earliest time at which it ends, if there is a lease and that time is known.
+    /// The earliest end of the lease, if there is a lease and its end is known.
     lasts: Option<Option<Duration>>,
-    /// Whether the session reported that it is no longer extended.
+    /// Whether the session reported that it no longer extends the lease.
     has_stopped: bool,
     is_lost: bool,
 }
 
 impl LeaseWatch {
-    /// Sets how long it lasts from the time of the attempt, if the server said so.
+    /// Sets how long the lease lasts from the time of the attempt, if the server said how long.
     pub(super) fn note_length(&mut self, sent: Duration, remaining: Option<Duration>) {
         self.lasts = Some(remaining.map(|remaining| sent.saturating_add(remaining)));
         self.is_lost = false;
@@ -36,12 +36,12 @@ impl LeaseWatch {
         } else if let Event::LeaseLost { .. } = event {
             self.is_lost = true;
         } else if let Event::LeaseExtended { ticket: Some(_), .. } = event {
-            // A heartbeat that had stopped starts again.
+            // A stopped heartbeat starts again.
             self.has_stopped = false;
         }
     }
 
-    /// Checks that a wait ends before the lease does. Before `floor` the server wants no beat.
+    /// Checks that a wait ends no later than the lease. The server wants no beat before `floor`.
     pub(super) fn check_wait(
         &self,
         now: Now,

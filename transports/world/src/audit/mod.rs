@@ -1,4 +1,4 @@
-//! The invariants, checked from the outside: from the steps that sessions hand out and the results that they get. The
+//! Checks the invariants from the outside: from the steps that sessions hand out and the results that they get. The
 //! audit judges answers independently of the core, so a misreading of the protocol would have to be made twice to go
 //! unnoticed.
 
@@ -30,7 +30,7 @@ pub(super) use self::session::{SessionWatch, is_queued};
 use super::job::Job;
 use super::rule::Rule;
 
-/// The result of a check; an error has the broken rule and a description.
+/// The result of a check; an error contains the broken rule and a description.
 pub(super) type CheckResult = Result<(), (Rule, String)>;
 
 pub(super) fn broken<T>(rule: Rule, what: impl Into<String>) -> Result<T, (Rule, String)> {
@@ -48,15 +48,16 @@ pub(super) struct ReservationWatch {
     lease: LeaseWatch,
     /// The receipt that was reported as an event.
     pub(super) reported_receipt: Option<Receipt>,
-    /// Whether it began with a record.
+    /// Whether it was resumed from a record.
     pub(super) is_resumed: bool,
     /// Whether it keeps records.
     pub(super) has_journal: bool,
-    /// Whether the session was told that its record is stored. It may be stored even if the session was told otherwise.
+    /// Whether the session got the report that its record is stored. The record may be stored even if an error was
+    /// reported.
     has_stored: bool,
     /// Whether the cost was in the ledger at the last attempt to settle it, by any process.
     was_settled: bool,
-    /// The mode and the body of its record, as of the last answer of the journal.
+    /// The mode and the body of its record, as of the journal's last answer.
     record: Option<(Mode, String)>,
     /// The last request to the journal about the record.
     cleared: Option<Cleared>,
@@ -67,7 +68,7 @@ pub(super) struct ReservationWatch {
     /// The pause that the record must contain before the next settlement.
     owed_pause: Option<UnixMillis>,
     beat_floor: Option<Duration>,
-    /// When its last beats left.
+    /// The times at which its last beats left.
     beats: VecDeque<Duration>,
     release_floor: Option<Duration>,
     /// Whether it reported a cost that it could not accept.
@@ -82,12 +83,12 @@ pub(super) struct ReservationWatch {
     was_lost: bool,
 }
 
-/// A change to the journal that was handed out.
+/// A change to the journal that the session handed out.
 #[derive(Debug)]
 pub(super) struct Store {
     write: JournalWrite,
     asked: Duration,
-    /// Whether the session no longer waits for it.
+    /// Whether the session no longer waits for the change.
     is_late: bool,
 }
 
@@ -101,11 +102,11 @@ enum Cleared {
 /// How long a session waits for a change to the journal.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// An attempt that was handed out.
+/// An attempt that the session handed out.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) operation: Operation,
-    /// When it began, or if that is not known, when it was handed out.
+    /// When the attempt began or, if that is not known, when it was handed out.
     sent: Duration,
     pub(super) deadline: Duration,
     is_beat: bool,
@@ -119,7 +120,7 @@ impl ReservationWatch {
         }
     }
 
-    /// A reservation that begins with a record, which contains this pause.
+    /// A reservation that is resumed from a record, which contains this pause.
     pub(super) fn resumed(record: &JournalRecord, has_journal: bool, pause: Option<Duration>) -> Self {
         Self {
             is_resumed: true,
@@ -132,7 +133,7 @@ impl ReservationWatch {
         }
     }
 
-    /// The session asks for a change to the journal.
+    /// Checks a change to the journal that the session asks for.
     pub(super) fn check_storing(
         &mut self,
         job: &mut Job,
@@ -191,7 +192,7 @@ impl ReservationWatch {
         Ok(())
     }
 
-    /// Marks the changes to the journal that have exceeded their time. Returns whether there were any.
+    /// Marks the changes to the journal that have exceeded their deadline. Returns whether there were any.
     fn note_late_stores(&mut self, now: Duration) -> bool {
         let mut is_any_late = false;
         let has_stored = self.has_stored;
@@ -210,13 +211,13 @@ impl ReservationWatch {
         is_any_late
     }
 
-    /// The session is polled: overdue work counts as answered. Returns whether a change to the journal became overdue.
+    /// Notes a poll: overdue work counts as answered. Returns whether a change to the journal became overdue.
     pub(super) fn note_poll(&mut self, now: Now, is_held: bool, job: &Job) -> bool {
         self.expire_attempts(now, is_held, job);
         self.note_late_stores(now.mono)
     }
 
-    /// The session gets the result of a change to the journal. Only the first result counts.
+    /// Notes the result of a change to the journal. Only the first result counts.
     pub(super) fn note_stored(&mut self, job: &mut Job, ticket: Ticket, stored: &Result<(), StoreFailure>) {
         let Some(Store { write, is_late, .. }) = self.stores.remove(&ticket) else {
             return;
@@ -235,7 +236,7 @@ impl ReservationWatch {
         }
     }
 
-    /// Whether the event may be this reservation's own, if several records of one reservation are being settled: before
+    /// Whether the event may be about this reservation, if several records of one reservation are being settled: before
     /// a record's final event, the session has asked the journal for the matching change.
     pub(super) fn may_have_reported(&self, event: &Event) -> bool {
         let asked = if let Event::SettledLate { .. } = event {
@@ -248,7 +249,7 @@ impl ReservationWatch {
         self.cleared == Some(asked)
     }
 
-    /// The session reports an event.
+    /// Notes an event that the session reports.
     pub(super) fn note_event(&mut self, job: &mut Job, event: &Event) {
         let tells_of_beat = matches!(event, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. });
         self.owes_beat_event &= !tells_of_beat;
@@ -329,7 +330,7 @@ impl ReservationWatch {
         }
     }
 
-    /// Notes that the reservation has ended. If a grant arrives later, another reservation releases it.
+    /// Notes that the reservation has ended. If a grant arrives after that, another reservation releases it.
     pub(super) fn forget_release_floor(&mut self) {
         self.release_floor = None;
     }

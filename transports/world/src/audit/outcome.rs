@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::rule::Rule;
 
 impl ReservationWatch {
-    /// Checks the outcome with which the reservation has ended.
+    /// Checks the outcome of the ended reservation.
     pub(crate) fn check_outcome(&self, job: &mut Job, outcome: &Outcome, is_released: bool) -> CheckResult {
         let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));
         if let Outcome::Settled(receipt) = outcome {
@@ -69,13 +69,13 @@ impl ReservationWatch {
         Ok(())
     }
 
-    /// Checks that the record of a finished cost is out of the way of later replays.
+    /// Checks that no later replay will find the record of a finished cost.
     fn check_cleared(&self, receipt: &Receipt) -> CheckResult {
         let due = match receipt {
             Receipt::Committed(_) | Receipt::RecoveredViaEvent(_) => Some(Cleared::Removed),
             Receipt::Rejected { .. } => Some(Cleared::Aside(Aside::Rejected)),
             Receipt::Stale => Some(Cleared::Aside(Aside::Stale)),
-            // Nothing is decided yet; and only adapters report a lost lease.
+            // Nothing is decided yet, or the lease was lost, which only adapters report.
             Receipt::Pending { .. } | Receipt::LeaseLost(_) | _ => None,
         };
         if self.has_journal && due.is_some() && due != self.cleared {

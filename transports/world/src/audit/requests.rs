@@ -1,4 +1,4 @@
-//! The checks of a request before it leaves.
+//! The checks of a request before it is sent.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) fn amount(body: &[u8]) -> Option<i64> {
 }
 
 impl ReservationWatch {
-    /// Checks a call that is handed out.
+    /// Checks a call that the session hands out.
     pub(crate) fn check_sending(
         &mut self,
         job: &mut Job,
@@ -136,7 +136,7 @@ impl ReservationWatch {
         Ok(())
     }
 
-    /// Checks the rate of beats: when little time is left, a few may follow each other at once, but never this many.
+    /// Checks the rate of beats: if little time is left, a few may follow each other at once, but never this many.
     fn check_beat_rate(&mut self, now: Now) -> CheckResult {
         const MOST: usize = 5;
         if self.beats.len() == MOST

@@ -15,9 +15,9 @@ pub(crate) struct SessionWatch {
     places: usize,
     /// The calls that have a place.
     placed: BTreeMap<Ticket, Placed>,
-    /// When it last rested.
+    /// When the session last rested.
     last_rest: Duration,
-    /// The number of places that leases had then, and the number of all places that were taken.
+    /// The number of places that leases occupied at that time; the next field counts all occupied places.
     leases_at_rest: usize,
     all_at_rest: usize,
     /// The principals whose journals were too slow at the last change.
@@ -57,7 +57,7 @@ impl SessionWatch {
         }
     }
 
-    /// Checks a call that is handed out. It takes a place unless the waiting caller makes it.
+    /// Checks a call that the session hands out. It takes a place, unless the waiting caller makes the call itself.
     pub(crate) fn check_sending(
         &mut self,
         now: Now,
@@ -92,19 +92,19 @@ impl SessionWatch {
         Ok(())
     }
 
-    /// A call is withdrawn.
+    /// Notes that a call is withdrawn.
     pub(crate) fn note_withdrawn(&mut self, now: Now, ticket: Ticket) {
         if let Some(placed) = self.placed.get_mut(&ticket) {
             placed.withdrawn.get_or_insert(now.mono);
         }
     }
 
-    /// The result of a call was reported.
+    /// Notes that the result of a call was reported.
     pub(crate) fn note_result(&mut self, ticket: Ticket) {
         self.placed.remove(&ticket);
     }
 
-    /// The number of such calls that have a place now. Withdrawn calls keep theirs for a second.
+    /// The number of calls matching `is_such` that have a place now. Withdrawn calls keep theirs for a second.
     fn taken(&self, now: Duration, is_such: impl Fn(&Placed) -> bool) -> usize {
         let is_placed = |placed: &&Placed| {
             let over = placed.withdrawn.map(|since| since.saturating_add(PATIENCE));
@@ -113,7 +113,7 @@ impl SessionWatch {
         self.placed.values().filter(is_placed).count()
     }
 
-    /// The session rests.
+    /// Notes that the session rests.
     pub(crate) fn note_rest(&mut self, now: Now) {
         self.last_rest = now.mono;
         self.leases_at_rest = self.taken(now.mono, |placed| placed.is_lease);
@@ -163,7 +163,7 @@ impl SessionWatch {
         Ok(())
     }
 
-    /// Notes that a journal was read, with its claim or without.
+    /// Notes that a journal was read, with or without its claim.
     pub(crate) fn note_scan(&mut self, now: Now, principal: Principal, has_claim: bool, is_empty: bool) {
         if has_claim || is_empty {
             self.yields.remove(&principal);
@@ -191,7 +191,7 @@ impl SessionWatch {
         }
     }
 
-    /// A settlement of a record was answered.
+    /// Notes that the settlement of a record was answered.
     pub(crate) fn note_replayed(&mut self, principal: Principal, is_refused: bool) {
         let refused = self.refused.entry(principal).or_default();
         *refused = if is_refused { *refused + 1 } else { 0 };

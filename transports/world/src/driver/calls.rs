@@ -1,4 +1,4 @@
-//! The driver executes the steps for calls: it sends them, now or later, and withdraws them.
+//! The driver's steps for calls: it sends them, now or later, and withdraws them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::session::{CallOwner, Exchange};
 use crate::{Rule, World};
 
 impl World {
-    /// The session hands out a call.
+    /// Accepts a call that the session hands out, and sends it now or later.
     pub(crate) fn take_call(&mut self, index: usize, now: Now, call: Call) {
         let operation = Operation::of(call.request.method(), call.request.uri().path());
         let Some(owner) = self.owner_of(index, now, &call) else {
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// Whether the waiting caller makes the call itself, so that it takes no place.
+    /// Whether the waiting caller makes the call itself, so that the call takes no place.
     fn is_blocking(&self, index: usize, owner: CallOwner) -> bool {
         match owner {
             CallOwner::Reservation(at) => self.reservations[at].is_blocking,
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// The call begins, unless it was withdrawn.
+    /// Begins the call, unless it was withdrawn.
     pub(crate) fn send_call(&mut self, index: usize, call: Call) {
         let ticket = call.ticket;
         let now = self.time_of(index);
@@ -140,7 +140,7 @@ impl World {
         let is_reported = !self.dice.chance(self.driver.unreported_beginnings);
         let may_begin = match is_reported {
             true => session.machine.begun(now, ticket),
-            // Reported later or never; but a withdrawn call is not sent.
+            // The beginning is reported later or never, but a withdrawn call is not sent.
             false => !is_withdrawn,
         };
         if may_begin && is_withdrawn {
@@ -176,7 +176,7 @@ impl World {
         self.dispatch(index, &call, owner, delivery);
     }
 
-    /// The beginning of a call is reported late.
+    /// Reports the beginning of a call late.
     pub(crate) fn report_beginning(&mut self, index: usize, ticket: Ticket) {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
@@ -198,7 +198,7 @@ impl World {
             result,
             is_first: true,
         };
-        // Often the driver enforces the deadline of a call as well.
+        // Often the driver also enforces the deadline of a call.
         if self.dice.chance(0.5) {
             let result = AttemptResult::Failure(Failure::new(FailureKind::Timeout));
             let deadline = self.now.saturating_add(call.timeout);
@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    /// A call is withdrawn: a driver that behaves closes its connection.
+    /// Withdraws a call: a well-behaved driver closes its connection.
     pub(crate) fn withdraw_call(&mut self, index: usize, now: Now, ticket: Ticket) {
         self.log(|| format!("  session {index} withdraws {ticket:?}"));
         let session = &mut self.sessions[index];
@@ -238,7 +238,7 @@ impl World {
             let job = &self.jobs[reservation.job.0];
             reservation.watch.note_withdrawn(now, ticket, is_held, job);
         }
-        // A call that has not left yet is handled when it would leave.
+        // A call that has not been sent yet is handled when it would be sent.
         if is_sent && !self.dice.chance(self.driver.kept_places) {
             let result = AttemptResult::Failure(Failure::new(FailureKind::Lost));
             if self.dice.chance(self.driver.late_steps) {

@@ -1,4 +1,4 @@
-//! The driver executes the steps for the journal (changes, scans, claims), and delivers events.
+//! The driver's steps for the journal (changes, scans, claims), and its delivery of events.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{Rule, World};
 const NEVER: Duration = Duration::from_secs(400 * 86_400);
 
 impl World {
-    /// The session asks for a change to the journal.
+    /// Accepts a change to the journal that the session asks for.
     pub(crate) fn take_journal_change(
         &mut self,
         index: usize,
@@ -91,7 +91,7 @@ impl World {
         );
     }
 
-    /// The duration of a change: mostly some milliseconds, sometimes as long as on a disk that hangs.
+    /// The duration of a change: mostly a few milliseconds, sometimes as long as on a hung disk.
     fn time_of_a_change(&mut self) -> Duration {
         if self.dice.chance(self.driver.slow_stores) {
             return match self.dice.below(4) {
@@ -103,7 +103,7 @@ impl World {
         Duration::from_millis(self.dice.below(longest))
     }
 
-    /// A change to the journal is made.
+    /// Makes a change to the journal.
     pub(crate) fn make_journal_change(
         &mut self,
         index: usize,
@@ -134,7 +134,7 @@ impl World {
         self.drive(index);
     }
 
-    /// The session asks for a scan of a journal.
+    /// Accepts a scan of a journal that the session asks for.
     pub(crate) fn take_scan(&mut self, index: usize, ticket: Ticket, principal: Principal) {
         let checked = self.sessions[index].watch.check_scan(principal);
         self.keep_violation(None, checked);
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// A journal is read, with its claim if that is free.
+    /// Reads a journal, and takes its claim if that is free.
     pub(crate) fn scan_journal(&mut self, index: usize, ticket: Ticket, principal: Principal) {
         let Some(caller_index) = self.sessions[index].caller_of(principal) else {
             return;
@@ -178,7 +178,7 @@ impl World {
         }
     }
 
-    /// The session gives a claim back.
+    /// Gives a session's claim back.
     pub(crate) fn give_claim_back(&mut self, index: usize, principal: Principal) {
         if let Some(caller_index) = self.sessions[index].caller_of(principal) {
             let directory = &self.sessions[index].callers[caller_index].journal.directory;
@@ -188,7 +188,7 @@ impl World {
         }
     }
 
-    /// The session reports an event.
+    /// Delivers an event that the session reports.
     pub(crate) fn deliver_event(&mut self, index: usize, now: Now, observer: ObserverId, event: Event) {
         self.counts.panicked += u64::from(matches!(event, Event::Panicked { .. }));
         self.counts.written_off += u64::from(matches!(event, Event::PlaceWrittenOff { .. }));
@@ -249,8 +249,8 @@ impl World {
     }
 
     /// The reservations that an event may belong to. Each reservation of this world has its own observer, but resumed
-    /// records have none. If a reservation has two records, the event belongs to the one with its cost, or may belong
-    /// to either.
+    /// records have none. If a reservation has two records, the event belongs to the one with the event's cost, or may
+    /// belong to either.
     fn reservations_of_event(&self, index: usize, observer: ObserverId, event: &Event) -> Vec<usize> {
         if let Some(at) = observer.0.checked_sub(1) {
             return usize::try_from(at).into_iter().collect();

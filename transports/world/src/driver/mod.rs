@@ -1,4 +1,4 @@
-//! The driver: executes the steps of a session, and checks the session meanwhile.
+//! The driver: executes the steps of a session, and checks the session as it goes.
 
 mod calls;
 mod journal;
@@ -49,7 +49,7 @@ impl World {
         );
     }
 
-    /// Executes a step. Returns whether the step was a wait.
+    /// Executes a step. Returns whether it was a wait.
     fn execute(&mut self, index: usize, now: Now, step: Step) -> bool {
         let rests = matches!(step, Step::Wait(_));
         match step {
@@ -68,7 +68,7 @@ impl World {
         rests
     }
 
-    /// Tells the audits about a poll: work that is overdue counts as answered.
+    /// Reports a poll to the audits: overdue work counts as answered.
     fn note_poll(&mut self, index: usize, now: Now) {
         for at in self.busy_of(index) {
             let is_held = self.grant_of(at).is_some();
@@ -144,7 +144,7 @@ impl World {
         self.keep_violation(Some(id), checked);
     }
 
-    /// Checks that nothing has changed for a waiting caller that was not woken.
+    /// Checks that nothing has changed for any waiting caller that was not woken.
     fn check_waiters_woken(&mut self, index: usize) {
         while let Some(key) = self.sessions[index].machine.pop_changed() {
             if let Key::Reservation(key) = key
@@ -173,7 +173,7 @@ impl World {
         }
     }
 
-    /// Checks that every unanswered call is either outside or has a deadline.
+    /// Checks that every unanswered call has an attempt in progress, unless the session's wait has a deadline.
     fn check_calls_at_rest(&mut self, index: usize, until: Option<Duration>) {
         let session = &mut self.sessions[index];
         let mut checked = Ok(());
@@ -195,7 +195,7 @@ impl World {
     /// Polls needlessly, at the same time or at an earlier one.
     fn poll_needlessly(&mut self, index: usize, now: Now, until: Option<Duration>) {
         let glitch = Duration::from_millis(self.dice.below(3));
-        // The whole state is a long text, so it is only compared now and then.
+        // The whole state is a long text, so it is compared only now and then.
         let is_thorough = self.dice.chance(0.05);
         let machine = &mut self.sessions[index].machine;
         let before = is_thorough.then(|| format!("{machine:?}"));
@@ -222,7 +222,7 @@ impl World {
         self.keep_violation(None, checked);
     }
 
-    /// The numbers of a session's busy reservations.
+    /// The indices of a session's busy reservations.
     fn busy_of(&self, index: usize) -> Vec<usize> {
         self.sessions[index].busy.iter().copied().collect()
     }
@@ -235,7 +235,7 @@ impl World {
         self.sessions[index].reservations.get(&key).copied()
     }
 
-    /// The numbers of a process's sessions.
+    /// The indices of a process's sessions.
     pub(crate) fn sessions_of(&self, process: ProcessId) -> Vec<usize> {
         self.processes[process.0].sessions.clone()
     }

@@ -17,15 +17,15 @@ pub(super) struct AgentPlan {
     request: ReservationCreateRequest,
     /// How long the action runs.
     pub(super) work: Duration,
-    /// How long it waits for a grant.
+    /// How long the agent waits for a grant.
     patience: Duration,
     spent_at_first: Option<i64>,
     extends_by: Option<Duration>,
     ending: Ending,
     cost: i64,
-    /// The caller of its process that it uses.
+    /// Which of its process's callers the agent uses.
     caller: u64,
-    /// Whether it blocks until the grant.
+    /// Whether the agent blocks until the grant.
     is_blocking: bool,
     /// Whether the agent forgets the reservation after ending the action.
     forgets: bool,
@@ -58,7 +58,7 @@ impl AgentPlan {
             work,
             patience: Duration::from_secs(60) + dice.millis(60_000),
             spent_at_first: dice.one_in(3).then(|| dice.amount(500)),
-            // Different from the time that beats ask for.
+            // Different from the time that beats request.
             extends_by: dice.one_in(6).then(|| Duration::from_millis(ttl_ms + 7)),
             ending: dice.one_of(&endings),
             cost: dice.amount(if costs_more { 3_000 } else { estimate }),
@@ -68,7 +68,7 @@ impl AgentPlan {
         }
     }
 
-    /// Draws the caller and its behaviour. Separate from `of`, so that older seeds keep their meaning.
+    /// Draws the caller and its behaviour. This is separate from `of`, so that older seeds keep their meaning.
     pub(super) fn draw_caller(&mut self, dice: &mut Dice<'_>) {
         self.caller = dice.below(4);
         self.is_blocking = dice.one_in(4);
@@ -112,9 +112,9 @@ pub(super) struct Agent<'a> {
 #[derive(Clone, Copy)]
 enum State {
     Idle,
-    /// It asked at this time.
+    /// Requested the reservation at this time.
     AwaitsGrant(JobId, Duration),
-    /// It got its grant at this time.
+    /// Got the grant at this time.
     Works(JobId, Duration),
     Ended(Option<JobId>),
 }
@@ -127,7 +127,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// The time of its next act.
+    /// The time of the agent's next action.
     pub(super) fn next(&self) -> Option<Duration> {
         match self.state {
             State::Idle => Some(self.plan.begins),
@@ -137,7 +137,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// Whether it has the grant that it waited for.
+    /// Whether the agent has got the grant that it was waiting for.
     pub(super) fn is_granted(&self, world: &World) -> bool {
         matches!(self.state, State::AwaitsGrant(job, _) if world.is_held(job))
     }
@@ -150,7 +150,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// Performs the next act. The first act takes place in `process`.
+    /// Performs the next action. The first one takes place in `process`.
     pub(super) fn act(&mut self, world: &mut World, process: ProcessId) {
         let plan = self.plan;
         let now = world.now();
@@ -183,7 +183,8 @@ impl<'a> Agent<'a> {
 }
 
 impl AgentPlan {
-    /// Asks for the reservation. `None` if the session is closed: a plan's requests are within the limits.
+    /// Requests the reservation. `None` if the session is closed, the only possible error: a plan's requests are within
+    /// the limits.
     fn reserve(&self, world: &mut World, process: ProcessId) -> Option<JobId> {
         let callers = world.callers(process);
         let caller = callers[usize::try_from(self.caller).unwrap_or(0) % callers.len()];
@@ -194,7 +195,7 @@ impl AgentPlan {
 
     fn begin(&self, world: &mut World, job: JobId) {
         if let Some(amount) = self.spent_at_first {
-            // It fails if the lease was lost meanwhile.
+            // This fails if the lease has been lost.
             let _ = world.spent(job, &Amount::tokens(amount));
         }
         if let Some(by) = self.extends_by {
@@ -206,7 +207,7 @@ impl AgentPlan {
         match self.ending {
             Ending::Commits => {
                 let request = CommitRequest::builder().actual(Amount::tokens(self.cost)).build();
-                // It fails if the process has crashed.
+                // This fails if the process has crashed.
                 let _ = world.commit(job, request);
             }
             Ending::Releases => {
@@ -220,7 +221,7 @@ impl AgentPlan {
         }
     }
 
-    /// For some costs, first hands over one that cannot be accepted.
+    /// For some costs, first hands over a cost that cannot be accepted.
     fn commit_invalid_cost(&self, world: &mut World, job: JobId) {
         let wrong = match self.cost % 6 {
             0 => Amount::credits(self.cost),

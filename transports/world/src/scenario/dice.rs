@@ -11,7 +11,7 @@ pub(super) struct Dice<'a> {
 }
 
 impl<'a> Dice<'a> {
-    /// Dice with other numbers than the world's, which has the same seed.
+    /// Dice that draw different numbers than the world, which has the same seed.
     pub(super) const fn new(bytes: &'a [u8], seed: u64) -> Self {
         Self {
             bytes,
@@ -21,7 +21,7 @@ impl<'a> Dice<'a> {
 
     /// A number below `end`.
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        // As few bytes as possible, so that each byte decides one thing.
+        // Uses as few bytes as possible, so that each byte decides one thing.
         let needed = (u64::BITS - end.saturating_sub(1).leading_zeros()).div_ceil(8) as usize;
         match self.bytes.split_at_checked(needed) {
             Some((drawn, rest)) if !self.bytes.is_empty() => {

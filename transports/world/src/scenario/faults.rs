@@ -1,5 +1,5 @@
-//! The faults of a random scenario: those of the server and the network, and the incidents around the agents, such as
-//! crashes, sleep and clock changes.
+//! The faults of a random scenario: server and network faults, and the incidents around the agents, such as crashes,
+//! sleep and clock changes.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) enum Incident {
     GetBalances(u64, bool),
     /// The caller stops waiting for the balances.
     ForgetGetBalances,
-    /// The other keys, of this tenant and of another one, are revoked or valid again.
+    /// The other keys, one of this tenant and one of another, are revoked or become valid again.
     Revoked(bool),
 }
 
@@ -104,7 +104,7 @@ impl Dice<'_> {
 
     pub(super) fn incidents(&mut self, work: Duration) -> Vec<(Duration, Incident)> {
         let mut incidents = Vec::new();
-        // The money is at risk around the end of the action.
+        // Money is at risk around the end of the action.
         let near = |dice: &mut Self| {
             let spread = dice.millis(25_000);
             work.saturating_sub(Duration::from_secs(2)) + spread

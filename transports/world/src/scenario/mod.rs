@@ -19,8 +19,7 @@ use self::run::ScenarioRun;
 use super::builder::{MakeMachine, WatchLedger};
 use super::{Driver, Violation, World};
 
-/// A random scenario, which follows from its seed alone: the agent's acts, the faults, the crashes and the
-/// clocks.
+/// A random scenario, determined by its seed alone: the agent's actions, the faults, the crashes and the clocks.
 ///
 /// ```
 /// use cycles_world::RandomScenario;
@@ -34,7 +33,7 @@ use super::{Driver, Violation, World};
 #[must_use = "nothing happens before `run`"]
 pub struct RandomScenario {
     seed: u64,
-    /// The bytes that its plan is drawn from before the seed.
+    /// The bytes that its plan is drawn from before the seed is used.
     bytes: Vec<u8>,
     make: MakeMachine,
     watch: WatchLedger,
@@ -63,9 +62,9 @@ pub struct Tally {
     pub pending: u64,
     /// Records that were resumed.
     pub resumed: u64,
-    /// Files that a crash had torn.
+    /// Files that were torn by a crash.
     pub torn: u64,
-    /// Costs that only a process knew when it crashed.
+    /// Costs that only one process knew when it crashed.
     pub lost: u64,
     /// Reservations that ended in a panic.
     pub panicked: u64,
@@ -75,17 +74,17 @@ pub struct Tally {
     pub queued: u64,
     /// Attempts that were withdrawn before they began.
     pub not_begun: u64,
-    /// Changes of the journal that took too long to wait for.
+    /// Changes to the journal that took too long to wait for.
     pub hung: u64,
     /// Scans of a journal that another session had claimed.
     pub yielded: u64,
     /// Processes that ended because their sessions were closed.
     pub closed: u64,
-    /// Calls with one request and one answer that were answered.
+    /// Single-request calls that were answered.
     pub answered_calls: u64,
 }
 
-/// The failure of a random scenario: an invariant did not hold.
+/// The failure of a random scenario: a violated invariant.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ScenarioFailure {
@@ -98,7 +97,7 @@ pub struct ScenarioFailure {
 }
 
 impl RandomScenario {
-    /// The scenario of this seed.
+    /// The scenario for this seed.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -110,7 +109,7 @@ impl RandomScenario {
     }
 
     /// The scenario that these bytes choose, decision by decision: a fuzzer's change in one place changes the scenario
-    /// in one place. The first eight bytes are the seed of all decisions that the others leave open.
+    /// in one place. The first eight bytes are the seed for all decisions that the other bytes leave open.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let (first, rest) = bytes.split_at(bytes.len().min(8));
         let seed = first.iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte));
@@ -143,7 +142,7 @@ impl RandomScenario {
                 is_traced: true,
                 ..self
             };
-            // It fails again, because everything follows from the seed.
+            // The run fails again, because everything follows from the seed.
             let violation = traced.run_once().err().unwrap_or(violation);
             ScenarioFailure {
                 seed,
@@ -196,7 +195,7 @@ impl fmt::Display for ScenarioFailure {
 impl std::error::Error for ScenarioFailure {}
 
 impl Tally {
-    /// The sum of both.
+    /// Returns the sum of both tallies.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {

@@ -16,7 +16,7 @@ use crate::BASE_URL;
 /// Everything that is decided before a scenario begins.
 pub(super) struct Plan {
     pub(super) carelessness: f64,
-    /// The share of the answers without `remaining_ttl_ms`.
+    /// The share of answers without `remaining_ttl_ms`.
     pub(super) without_remaining_ttl: f64,
     pub(super) faults: Vec<FaultRule>,
     /// Replaces the default tenant's budget.
@@ -25,9 +25,9 @@ pub(super) struct Plan {
     has_journal: bool,
     /// The number of steps after which the first process crashes.
     pub(super) crash_after: Option<u64>,
-    /// The plans of the agents, mostly one.
+    /// The plans of the agents, of which there is mostly one.
     pub(super) agents: Vec<AgentPlan>,
-    /// The events beside them, in order.
+    /// The events besides the agents' actions, in order.
     pub(super) incidents: Vec<(Duration, Incident)>,
     pub(super) places: usize,
     pub(super) has_claims: bool,
@@ -78,7 +78,7 @@ impl Plan {
         plan
     }
 
-    /// Adds the parts of a session beside one caller's reservations. They are drawn last, so that scenarios without
+    /// Adds what a session has besides one caller's reservations. These parts are drawn last, so that scenarios without
     /// them did not change when they were introduced.
     fn add_extras(&mut self, dice: &mut Dice<'_>) {
         self.places = dice.one_of(&[1, 2, 4, 5, 8, PLACES, PLACES, PLACES]);

@@ -16,7 +16,7 @@ use crate::{CallerId, ProcessId, Violation, World};
 pub(super) struct ScenarioRun<'a> {
     pub(super) world: World,
     agents: Vec<Agent<'a>>,
-    /// Its processes, the latest last.
+    /// The processes started so far, the latest last.
     processes: Vec<ProcessId>,
     /// The most recent call that fetched the balances.
     balance_call: Option<(CallerId, CallId)>,

@@ -171,7 +171,7 @@ fn address(flag: &str, parser: &mut Parser) -> Result<SocketAddr, String> {
     })
 }
 
-/// The tenant's id, within the protocol's limits for a level of a subject.
+/// Parses a tenant id, within the protocol's limits for a subject level.
 fn id(parser: &mut Parser) -> Result<String, String> {
     let text = value("--tenant", parser)?;
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -184,7 +184,7 @@ fn id(parser: &mut Parser) -> Result<String, String> {
     }
 }
 
-/// A key that fits into a header. It is a secret, so the error does not quote it.
+/// Parses a key that is valid in a header. The key is a secret, so the error does not quote it.
 fn key(flag: &str, parser: &mut Parser) -> Result<String, String> {
     let text = value(flag, parser)?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {

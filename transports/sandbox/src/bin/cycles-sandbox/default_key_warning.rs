@@ -6,7 +6,7 @@ use cycles_sandbox::{DEFAULT_API_KEY, Sandbox};
 
 use crate::args::{Args, DEFAULT_ADMIN_KEY};
 
-/// Which keys are the defaults that the documentation shows.
+/// Which of the keys are the defaults published in the documentation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PublishedKeys {
     api: bool,

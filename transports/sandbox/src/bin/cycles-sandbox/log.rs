@@ -202,7 +202,7 @@ impl Seen {
         }
     }
 
-    /// The remaining amount of the deepest scope that has a budget; with its path, unless it is the request's scope.
+    /// The remaining amount of the deepest scope with a budget, and that scope's path unless it is the request's own.
     fn remaining(&self, exchange: &Exchange<'_>) -> Option<String> {
         if exchange.plane == Plane::Admin || exchange.operation == Operation::GetBalances {
             return None;
@@ -262,7 +262,7 @@ pub(crate) fn banner(sandbox: &Sandbox) -> String {
     text
 }
 
-/// Writes `text` to standard error in one piece. There is no other place to report a failure to, so it is ignored.
+/// Writes `text` to standard error in one piece. A failure is ignored, since there is nowhere else to report it.
 pub(crate) fn note(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(Command::Version) => output::write(concat!("cycles-sandbox ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Serve(args)) => serve(args),
         Err(problem) => {
-            // It quotes the command line, which may contain control sequences for the terminal.
+            // The message quotes the command line, which may contain terminal control sequences.
             let problem = problem.replace(char::is_control, "?");
             log::note(&format!(
                 "cycles-sandbox: {problem}\nTry `cycles-sandbox --help`.\n"
@@ -67,7 +67,7 @@ fn serve(args: Args) -> io::Result<()> {
         quoted(sandbox.api_key()),
         quoted(sandbox.tenant()),
     ))?;
-    // A shell reads them until the end of the output: `eval "$(cycles-sandbox &)"`.
+    // A shell reads the settings until the output ends: `eval "$(cycles-sandbox &)"`.
     output::close();
     runtime.block_on(stop.wait());
     drop(sandbox);

@@ -1,6 +1,6 @@
 //! Hides keys in text that is about to be shown.
 
-/// The keys to hide, in lower case, because scopes are lower-cased; longest first, because one may begin with another.
+/// The keys to hide: in lower case, because scopes are lower-cased; longest first, because one may be another's prefix.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Masks(Vec<String>);
 
@@ -29,7 +29,7 @@ impl Masks {
 
     /// Replaces every key in `text`, in any case, by `[key]`.
     pub(crate) fn hide(&self, text: &str) -> String {
-        // Lower-casing ASCII does not move bytes, so an offset in one is an offset in the other.
+        // Lower-casing ASCII does not move bytes, so an offset in `lower` is valid in `text` too.
         let lower = text.to_ascii_lowercase();
         let (mut shown, mut at) = (String::new(), 0);
         while let Some(c) = text[at..].chars().next() {

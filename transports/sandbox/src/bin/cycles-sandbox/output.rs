@@ -15,8 +15,8 @@ pub(crate) fn write(text: &str) -> io::Result<()> {
 /// Closes standard output, where that is possible; later writes are lost.
 #[cfg(unix)]
 pub(crate) fn close() {
-    // Replaced rather than closed: the next socket would get its descriptor. Without `/dev/null` it stays open, and its
-    // reader waits until the program ends.
+    // Replaced rather than closed, because the next socket would get the free descriptor. Without `/dev/null` the
+    // output stays open, and its reader waits until the program ends.
     if let Ok(nothing) = std::fs::File::options().write(true).open("/dev/null") {
         let _ = rustix::stdio::dup2_stdout(nothing);
     }

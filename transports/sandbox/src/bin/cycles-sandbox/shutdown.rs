@@ -1,4 +1,4 @@
-//! Waits for the end of the program: Ctrl-C, SIGTERM on Unix, and the end of the parent process if that is requested.
+//! Waits for a reason to stop: Ctrl-C, SIGTERM on Unix, and, on request, the end of the parent process.
 
 use std::io;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::log::note;
 
-/// The queue of lines to the writer's thread. Clones share it; the writer ends when the last one is dropped.
+/// The queue of lines for the writer's thread. Clones share it; the writer ends when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct StderrWriter {
     queue: SyncSender<String>,
@@ -19,7 +19,7 @@ pub(crate) struct StderrWriter {
 #[derive(Debug)]
 pub(crate) struct Written(Receiver<()>);
 
-/// The maximum number of lines that wait to be written.
+/// The maximum number of queued lines.
 const QUEUE_LENGTH: usize = 4_096;
 
 /// How long the last lines may take when the program ends.
@@ -55,7 +55,7 @@ impl StderrWriter {
 }
 
 impl Written {
-    /// Waits until the last line is written, but not for long: perhaps nothing reads standard error.
+    /// Waits until the last line is written, but only briefly: perhaps nothing reads standard error.
     pub(crate) fn wait(self) {
         let _ = self.0.recv_timeout(FLUSH_TIME);
     }

@@ -10,12 +10,12 @@ use crate::ledger::config::ApiKey;
 /// The caller of the admin plane.
 #[derive(Clone, Debug)]
 pub(super) enum Operator {
-    /// Has the admin key, or calls a path that needs none.
+    /// Has the admin key, or calls a path that needs no key.
     Admin,
     /// Has an API key of this tenant that may change budgets.
     Tenant {
         id: String,
-        /// If not empty, a scope must have a segment that one of these names.
+        /// If not empty, a scope must have a segment that matches one of these.
         scope_filter: Vec<String>,
     },
 }
@@ -122,7 +122,7 @@ fn may_write_budgets(key: &ApiKey) -> bool {
         .any(|permission| matches!(permission.as_str(), "budgets:write" | "admin:write"))
 }
 
-/// `agent:*` names every agent, anything else one segment.
+/// Whether `filter` matches a segment: `agent:*` matches every agent, anything else only that segment.
 fn names(filter: &str, scope: &str) -> bool {
     scope.split('/').any(|segment| match filter.strip_suffix('*') {
         Some(level) if level.len() > 1 && level.ends_with(':') => segment.starts_with(level),

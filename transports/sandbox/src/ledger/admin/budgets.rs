@@ -108,7 +108,7 @@ impl Ledger {
         done(StatusCode::CREATED, &reply(&path, new.unit, account))
     }
 
-    /// A limit above the debt clears the over-limit flag, whatever had set it.
+    /// Changes a budget. A limit above the debt clears the over-limit flag, whatever set the flag.
     pub(super) fn update_budget(&mut self, now: i64, request: &Request<Bytes>) -> Done {
         let (path, unit) = read::budget(&Params::of(request.uri()))?;
         let change = BudgetChange::read(request)?;
@@ -139,7 +139,7 @@ impl Ledger {
         self.turn(now, BudgetStatus::Active, "The budget is not frozen", request)
     }
 
-    /// The body is optional; its reason is for the audit log, which does not exist here.
+    /// Sets the status. The body is optional; its reason is meant for the audit log, which does not exist here.
     fn turn(
         &mut self,
         now: i64,
@@ -175,7 +175,7 @@ impl Ledger {
             .ok_or_else(|| AdminRefusal::no_budget(path, unit))
     }
 
-    /// 409 if the tenant that a scope begins with is closed.
+    /// Refuses with 409 if the tenant at the start of the scope is closed.
     fn check_owner_open(&self, path: &str) -> Result<(), AdminRefusal> {
         match scope::tenant_of(path) {
             Some(tenant) if self.tenants.status(tenant) == Some(Some(TenantStatus::Closed)) => {
@@ -210,7 +210,7 @@ impl NewBudget {
             Ok(Self {
                 tenant: members.text("tenant_id")?,
                 scope: read::required_text(members, "scope", "scope", usize::MAX, violations)?,
-                // Without a unit the request is refused, so this one is never used.
+                // Without a unit the request is refused, so this default is never used.
                 unit: unit.unwrap_or(Unit::Tokens),
                 allocated: requests::amount(members, "allocated", violations)?,
                 overdraft_limit: read::optional_amount(members, "overdraft_limit", violations)?,
@@ -239,7 +239,7 @@ impl BudgetChange {
     }
 }
 
-/// A budget has one unit.
+/// Refuses an amount in a unit that is not the budget's.
 pub(super) fn check_unit(expected: Unit, amount: Amount) -> Result<(), AdminRefusal> {
     if amount.unit == expected {
         Ok(())

@@ -20,8 +20,8 @@ use crate::ledger::{Ledger, requests, scope, timestamp};
 const KEPT_MS: i64 = 86_400_000;
 const OPERATIONS: &[&str] = &["CREDIT", "DEBIT", "RESET", "REPAY_DEBT", "RESET_SPENT"];
 
-/// The body; repeated keys are compared by it. The budget is not part of it: a key that is used again for another
-/// budget replays the answer for the first one.
+/// The body, which is what repeated keys are compared by. The budget is not part of it: a key that is reused for
+/// another budget replays the answer for the first one.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::ledger) struct FundRequest {
     operation: &'static str,
@@ -141,7 +141,7 @@ impl FundRequest {
                 violations.size("idempotencyKey", utf16_length(key), 1, 256);
             }
             Ok(Self {
-                // Without an operation the request is refused, so this one is never used.
+                // Without an operation the request is refused, so this default is never used.
                 operation: operation.unwrap_or_default(),
                 amount: requests::amount(members, "amount", violations)?,
                 spent: read::optional_amount(members, "spent", violations)?,

@@ -58,7 +58,7 @@ struct NewKey {
     metadata: Option<Json>,
 }
 
-/// The only answer that contains the secret.
+/// The answer to the creation of a key: the only one that contains the secret.
 #[derive(Serialize)]
 struct NewKeyReply<'a> {
     key_id: &'a str,
@@ -137,7 +137,7 @@ impl Ledger {
         done
     }
 
-    /// A revoked key stays revoked.
+    /// Revokes a key. A revoked key stays revoked.
     pub(super) fn revoke_key(&mut self, now: i64, id: &str, uri: &Uri) -> Done {
         let key = self.keys.by_id_mut(id).ok_or_else(|| AdminRefusal::no_key(id))?;
         if self.tenants.status(&key.tenant) == Some(Some(TenantStatus::Closed)) {
@@ -225,7 +225,7 @@ fn reply<'a>(id: &'a str, key: &'a ApiKey) -> KeyReply<'a> {
     }
 }
 
-/// Three bytes are four characters; 24 bytes leave no remainder.
+/// Encodes three bytes as four characters; 24 bytes leave no remainder.
 fn base64url(bytes: &[u8; 24]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let triples = bytes.chunks_exact(3);

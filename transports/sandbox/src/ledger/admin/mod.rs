@@ -40,7 +40,7 @@ enum Call {
     Freeze,
     Unfreeze,
     Health,
-    /// The path is known, but only with this method.
+    /// The path exists, but accepts only this method.
     OnlyBy(&'static str),
     Unknown,
 }

@@ -13,7 +13,7 @@ use crate::ledger::shared_types::Amount;
 use crate::ledger::wire_enums::{Named, Unit};
 use crate::ledger::{error::Refusal, timestamp};
 
-/// The members of a JSON body, read by `read`; unknown members and values outside their limits are 400.
+/// Reads the members of a JSON body with `read`; an unknown member or a value outside its limits is a 400.
 pub(super) fn body<T>(
     request: &Request<Bytes>,
     known: &[&str],
@@ -95,7 +95,7 @@ pub(super) fn time(members: Members<'_>, name: &str) -> Result<Option<i64>, Malf
     }
 }
 
-/// One of a few allowed words, which the ledger only stores.
+/// One of a few allowed words; the ledger only stores it.
 pub(super) fn word(
     members: Members<'_>,
     name: &str,

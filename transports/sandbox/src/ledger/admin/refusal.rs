@@ -11,7 +11,7 @@ pub(super) struct AdminRefusal {
     pub(super) status: StatusCode,
     pub(super) error: &'static str,
     pub(super) message: String,
-    /// The method that the path accepts, if another one was used.
+    /// The method that the path accepts, if the request used another.
     pub(super) only_by: Option<&'static str>,
 }
 
@@ -64,7 +64,7 @@ impl AdminRefusal {
         Self::new(StatusCode::NOT_FOUND, "BUDGET_NOT_FOUND", message)
     }
 
-    /// The objects of a closed tenant are read-only.
+    /// The refusal of a change to a closed tenant's objects, which are read-only.
     pub(super) fn tenant_closed(id: &str) -> Self {
         Refusal::tenant_closed(id).into()
     }

@@ -69,11 +69,11 @@ struct TenantReply<'a> {
 }
 
 impl Ledger {
-    /// 201 if the tenant is new; 200 with the existing one if that has the same name.
+    /// Creates a tenant: 201 if it is new, or 200 with the existing one if that has the same name.
     pub(super) fn create_tenant(&mut self, now: i64, request: &Request<Bytes>) -> Done {
         let new = NewTenant::read(request)?;
         if let Some(tenant) = self.tenants.record_mut(&new.id) {
-            // A tenant that was set up by a method call has no name yet and gets the first one.
+            // A tenant that was set up by a method call has no name yet and takes the first one sent.
             if *tenant.record.name.get_or_insert_with(|| new.name.clone()) != new.name {
                 let message = format!("Tenant {} already exists under another name", new.id);
                 return Err(AdminRefusal::conflict("DUPLICATE_RESOURCE", message));
@@ -99,7 +99,7 @@ impl Ledger {
         done
     }
 
-    /// Closing a tenant closes its budgets and revokes its keys, for good.
+    /// Changes a tenant. Closing it closes its budgets and revokes its keys, for good.
     pub(super) fn update_tenant(&mut self, now: i64, id: &str, request: &Request<Bytes>) -> Done {
         let change = TenantChange::read(request)?;
         let tenant = self
@@ -107,7 +107,7 @@ impl Ledger {
             .record_mut(id)
             .ok_or_else(|| AdminRefusal::no_tenant(id))?;
         match (tenant.status, change.status) {
-            // Nothing changes here, but objects that it still owns are closed below.
+            // Nothing changes here, but objects that the tenant still owns are closed below.
             (Some(TenantStatus::Closed), Some(TenantStatus::Closed)) => {}
             (Some(TenantStatus::Closed), Some(_)) => {
                 return Err(AdminRefusal::invalid("A closed tenant stays closed"));
@@ -128,7 +128,7 @@ impl Ledger {
         done
     }
 
-    /// Holds on the budgets stay until their reservations end.
+    /// Closes everything that a tenant owns. Holds on its budgets stay until their reservations end.
     fn close_all_of(&mut self, now: i64, tenant: &str) {
         let root = format!("tenant:{}", tenant.to_lowercase());
         let accounts = self
@@ -204,7 +204,7 @@ impl TenantChange {
         })
     }
 
-    /// Members that were not sent change nothing.
+    /// Applies the settings to `tenant`. Members that were not sent change nothing.
     fn apply(&self, now: i64, tenant: &mut Tenant) {
         let policy = self.settings.policy.map(|policy| policy.wire_name().to_owned());
         replace(&mut tenant.record.name, self.name.clone());
