@@ -1,7 +1,7 @@
 //! Any request that a caller can make.
 //!
 //! - The request is refused if and only if it breaks a limit of the protocol; the limits are implemented a second time
-//! here.
+//!   here.
 //! - The request contains all that the caller gave: ids, amounts, parameters and metadata can be read back from it.
 //! - No text changes the route, adds a header or a parameter, or reveals the API key.
 //! - A repetition has the same bytes, and the sandbox's ledger never rejects it as malformed.

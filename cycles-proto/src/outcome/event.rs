@@ -243,6 +243,34 @@ impl Event {
         }
     }
 
+    /// The variant's name in snake case, as a label for metrics and log fields. The label of an event never changes.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ReservingAgain { .. } => "reserving_again",
+            Self::Granted { .. } => "granted",
+            Self::LeaseExtended { .. } => "lease_extended",
+            Self::ExtendFailed { .. } => "extend_failed",
+            Self::BeatFailed { .. } => "beat_failed",
+            Self::HeartbeatStopped { .. } => "heartbeat_stopped",
+            Self::LeaseLost { .. } => "lease_lost",
+            Self::CostNotTaken { .. } => "cost_not_taken",
+            Self::CommitTrimmed { .. } => "commit_trimmed",
+            Self::JournalFailed { .. } => "journal_failed",
+            Self::RecordUnreadable { .. } => "record_unreadable",
+            Self::SecondCost { .. } => "second_cost",
+            Self::RecordsElsewhere { .. } => "records_elsewhere",
+            Self::SettlementFailed { .. } => "settlement_failed",
+            Self::SettlingByEvent { .. } => "settling_by_event",
+            Self::SettledLate { .. } => "settled_late",
+            Self::ChargedLess { .. } => "charged_less",
+            Self::CostUnrecorded { .. } => "cost_unrecorded",
+            Self::SetAside { .. } => "set_aside",
+            Self::PlaceWrittenOff { .. } => "place_written_off",
+            Self::Panicked { .. } => "panicked",
+            Self::ReleaseFailed { .. } => "release_failed",
+        }
+    }
+
     /// The reservation that the event is about, if there is one yet.
     pub fn reservation_id(&self) -> Option<&ReservationId> {
         match self {
@@ -269,6 +297,38 @@ impl Event {
             | Self::SetAside { reservation_id, .. }
             | Self::CostUnrecorded { reservation_id, .. }
             | Self::ReleaseFailed { reservation_id, .. } => Some(reservation_id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_label_of_an_event_is_the_name_of_its_variant() {
+        let reservation_id = || ReservationId::from("r");
+        for event in [
+            Event::LeaseLost {
+                reservation_id: reservation_id(),
+            },
+            Event::SettlingByEvent {
+                reservation_id: reservation_id(),
+            },
+            Event::record_unreadable("f", "r"),
+            Event::records_elsewhere(1, "d"),
+            Event::Panicked { reservation_id: None },
+        ] {
+            let name = format!("{event:?}");
+            let name = name.split([' ', '{']).next().unwrap_or_default();
+            let label = event.kind();
+            assert_eq!(label.replace('_', ""), name.to_lowercase());
+            assert!(
+                label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{label}"
+            );
         }
     }
 }
