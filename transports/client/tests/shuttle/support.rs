@@ -110,7 +110,9 @@ impl World {
             clock: Some(Arc::new(clock)),
             ..Options::default()
         };
-        options.client(config.build(), "shuttle", |_, _| unreachable!("both are given"))
+        options.client(config.build().unwrap(), "shuttle", |_, _| {
+            unreachable!("both are given")
+        })
     }
 
     /// Starts a thread; no time passes unless it waits for others.
