@@ -101,7 +101,7 @@ impl Prices {
             .filter(|(from, _)| *from == 0 || *from < size);
         let mut most = Total::default();
         for (from, to) in possible {
-            if schedule.is_marginal() {
+            if schedule.is_marginal {
                 // However the parts are spread over the segments, no segment holds more than its own number of tokens.
                 most = bounds.input(&schedule, to, to.min(size) - from, most)?;
             } else {
@@ -109,7 +109,7 @@ impl Prices {
                 most = most.max(bounds.others(&schedule, to, total)?);
             }
         }
-        if schedule.is_marginal() {
+        if schedule.is_marginal {
             most = bounds.others(&schedule, 0, most)?;
         }
         most.amount().ok_or_else(|| schedule.too_much())
@@ -200,21 +200,25 @@ impl Bounds {
     fn dearest(&self, schedule: &Schedule<'_>, at: u64, bound: &Part) -> Result<Price, PriceError> {
         let mut most = schedule.price(at, bound)?;
         let longest = self.longest_write(schedule);
-        // Media in a prompt may be read from the cache or written to it, like its text.
-        let may_be = |part: &&Part| {
-            let is_cached = matches!(part, Part::CacheWrite(_) | Part::CachedInput);
-            part.bounded_as() == *bound || (is_cached && bound.side() == Side::Input)
-        };
-        for part in Part::ALL.iter().filter(may_be) {
+        for part in &Part::ALL {
+            // Media in a prompt may be read from the cache or written to it, like its text.
+            let may_be =
+                bound.side() == Side::Input && matches!(part, Part::CacheWrite(_) | Part::CachedInput);
+            let price = schedule.price(at, part);
             let price = if let Part::CacheWrite(lifetime) = part {
-                match longest {
-                    // The longest lifetime needs a price; a shorter one without a price costs nothing.
-                    Some(longest) if *lifetime == longest => schedule.price(at, part)?,
-                    Some(longest) if *lifetime < longest => schedule.price(at, part).unwrap_or(Price::FREE),
-                    Some(_) | None => continue,
+                if !may_be || Some(*lifetime) > longest {
+                    continue;
                 }
+                // The longest lifetime needs a price; a usage with a shorter one that has none has no cost either.
+                if Some(*lifetime) == longest {
+                    price?
+                } else {
+                    price.unwrap_or(Price::FREE)
+                }
+            } else if may_be || part.bounded_as() == *bound {
+                price.unwrap_or(Price::FREE)
             } else {
-                schedule.price(at, part)?
+                continue;
             };
             most = most.max(price);
         }

@@ -69,7 +69,7 @@ impl PriceTable {
                 left_out.push(LeftOut {
                     model: name.clone(),
                     member: String::new(),
-                    problem: "it is not an object".to_owned(),
+                    problem: "is not an object".to_owned(),
                     is_model_kept: false,
                 });
                 continue;
@@ -104,7 +104,7 @@ impl PriceTable {
         }
         if table.models().next().is_none() {
             let first = left_out.iter().find(|left| !left.is_model_kept);
-            let first = first.map(|left| format!(": `{}` of `{}` {}", left.member, left.model, left.problem));
+            let first = first.map(|left| format!(": model `{}`: {left}", shortened(&left.model)));
             let problem = format!(
                 "no model in it has prices that can be read{}",
                 first.unwrap_or_default()
@@ -325,11 +325,12 @@ impl Model {
 
     /// Reads factors on the model's prices for certain kinds of request, which become service tiers.
     fn read_factors(&mut self, member: &str, value: &RawValue) {
-        let factors = serde_json::from_str::<Members<'_>>(value.get()).map(|factors| factors.0);
-        for (name, value) in factors.unwrap_or_default() {
+        let Ok(factors) = serde_json::from_str::<Members<'_>>(value.get()) else {
+            return self.leave_out(member, "is not an object of factors", false);
+        };
+        for (name, value) in factors.0 {
             let Some(factor) = decimal(value.get()).filter(|factor| !factor.is_zero()) else {
-                self.leave_out(member, "has a member that is not a factor", false);
-                continue;
+                return self.leave_out(member, "has a member that is not a factor", false);
             };
             self.factors.insert(service_tier(&name), factor);
         }

@@ -41,6 +41,8 @@ pub struct Prices {
     pub(super) model: String,
     standard: BySize,
     tiers: BTreeMap<String, BySize>,
+    /// Whether the rates above a threshold apply only to the tokens above it, and not to the whole request.
+    is_marginal: bool,
 }
 
 /// Rates by the number of tokens in the prompt.
@@ -49,8 +51,6 @@ pub(super) struct BySize {
     pub(super) base: Rates,
     /// The rates for long prompts, by their thresholds.
     pub(super) above: BTreeMap<u64, Rates>,
-    /// Whether the rates above a threshold apply only to the tokens above it, and not to the whole request.
-    pub(super) is_marginal: bool,
 }
 
 /// The standard service tier, which providers also call `default` and `on_demand`.
@@ -93,10 +93,7 @@ impl Prices {
     /// written to the cache come next.
     #[must_use]
     pub fn only_the_part_above(mut self) -> Self {
-        self.standard.is_marginal = true;
-        for tier in self.tiers.values_mut() {
-            tier.is_marginal = true;
-        }
+        self.is_marginal = true;
         self
     }
 
@@ -118,14 +115,12 @@ impl Prices {
     }
 
     fn in_tier(mut self, name: &str, change: impl FnOnce(&mut BySize)) -> Self {
-        let is_marginal = self.standard.is_marginal;
         let name = service_tier(name);
         let tier = match name.as_str() {
             STANDARD => &mut self.standard,
             _ => self.tiers.entry(name).or_default(),
         };
         change(tier);
-        tier.is_marginal = is_marginal;
         self
     }
 
@@ -134,6 +129,7 @@ impl Prices {
             model: String::new(),
             standard,
             tiers,
+            is_marginal: false,
         }
     }
 
@@ -150,6 +146,7 @@ impl Prices {
         let of = |own| Schedule {
             own,
             standard: &self.standard,
+            is_marginal: self.is_marginal,
             model: &self.model,
         };
         own.map(of).ok_or_else(|| PriceError::NoServiceTier {
@@ -197,14 +194,14 @@ impl Prices {
             }
             Ok::<_, PriceError>(())
         };
-        let size = if schedule.is_marginal() {
+        let size = if schedule.is_marginal {
             0
         } else {
             usage.input_tokens()
         };
         let mut before: u64 = 0;
         for (part, count) in usage.counts() {
-            if part.side() == Side::Input && schedule.is_marginal() {
+            if part.side() == Side::Input && schedule.is_marginal {
                 let end = before.saturating_add(count);
                 for (from, to) in schedule.segments() {
                     let within = end.min(to).saturating_sub(before.max(from));
@@ -249,7 +246,6 @@ impl BySize {
         Some(Self {
             base: scaled(&self.base)?,
             above: above.collect::<Option<_>>()?,
-            is_marginal: self.is_marginal,
         })
     }
 }
@@ -259,6 +255,7 @@ impl BySize {
 pub(super) struct Schedule<'a> {
     own: &'a BySize,
     standard: &'a BySize,
+    pub(super) is_marginal: bool,
     model: &'a str,
 }
 
@@ -276,10 +273,6 @@ impl BySize {
 }
 
 impl<'a> Schedule<'a> {
-    pub(super) fn is_marginal(&self) -> bool {
-        self.own.is_marginal || self.standard.is_marginal
-    }
-
     /// The ranges of sizes with prices of their own, each as the number of tokens before it and its last token.
     pub(super) fn segments(&self) -> Vec<(u64, u64)> {
         let thresholds: BTreeSet<u64> = [self.own, self.standard]

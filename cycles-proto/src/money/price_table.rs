@@ -1,5 +1,6 @@
 //! The prices of models, by name.
 
+use core::fmt;
 use std::collections::BTreeMap;
 
 use super::error::PriceError;
@@ -35,8 +36,9 @@ use crate::text::shortened;
 /// The key of a price is the text of a [`Part`](super::Part). Prices of tokens and characters are per million; those
 /// whose key begins with `per_` or `tool_calls` are for one. An `above`, or a service tier without `factor`, must have
 /// a price for every kind of token that the model has a price for. With `applies_to = "part"` in an `above`, its prices
-/// apply only to the tokens above the threshold. A price per million below 0.001, other than 0, is refused, because it
-/// looks like the price of a single token.
+/// apply only to the tokens above the threshold. A price that looks like the price of one token or of a thousand, other
+/// than 0, is refused: below 0.001 per million, below 0.01 for plain input or output, or below a two-hundredth of the
+/// plain tokens' price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceTable {
     version: String,
@@ -52,13 +54,24 @@ pub struct PriceTable {
 pub struct LeftOut {
     /// The model.
     pub model: String,
-    /// The member of the model that cannot be expressed.
+    /// The member of the model that cannot be expressed; empty if it is the whole model.
     pub member: String,
     /// Why it cannot be expressed, and what to do.
     pub problem: String,
     /// Whether the table contains the model anyway, with the prices that apply without this member. If not, the model
     /// was left out, because its estimates would have been too low.
     pub is_model_kept: bool,
+}
+
+/// Says what cannot be expressed and why, without the model's name.
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.member.as_str() {
+            "" => f.write_str("it ")?,
+            member => write!(f, "`{}` ", shortened(member))?,
+        }
+        f.write_str(&self.problem)
+    }
 }
 
 impl PriceTable {
@@ -131,7 +144,7 @@ impl PriceTable {
     /// Advice about a name that is not in the table.
     fn hint(&self, name: &str) -> String {
         if let Some(left) = self.left_out.iter().find(|left| left.model == name) {
-            return format!(": `{}` {}", shortened(&left.member), left.problem);
+            return format!(": {left}");
         }
         if let Some(model) = self.aliases.get(name) {
             return format!(

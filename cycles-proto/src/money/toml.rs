@@ -178,7 +178,8 @@ impl<'a> Place<'a> {
             }
         }
         self.plausible(&rates, &rates)?;
-        let standard = self.by_size(rates, members.above, None)?;
+        let mut is_marginal = None;
+        let standard = self.by_size(rates, members.above, &mut is_marginal)?;
         let mut tiers = BTreeMap::new();
         if let Some((place, table)) = members.service_tiers {
             for (name, value) in table.iter() {
@@ -200,20 +201,29 @@ impl<'a> Place<'a> {
                         name.get_ref()
                     ))
                 })?;
-                let by_size = place.service_tier(table, &standard)?;
+                let by_size = place.service_tier(table, &standard, &mut is_marginal)?;
                 if tiers.insert(tier, by_size).is_some() {
                     return Err(place.invalid("appears twice: upper and lower case are treated as the same"));
                 }
             }
         }
         Ok(Model {
-            prices: Prices::from_parts(standard, tiers),
+            prices: match is_marginal {
+                Some(true) => Prices::from_parts(standard, tiers).only_the_part_above(),
+                Some(false) | None => Prices::from_parts(standard, tiers),
+            },
             aliases: members.aliases,
         })
     }
 
-    fn service_tier(&self, table: &'a DeTable<'_>, standard: &BySize) -> Result<BySize, PriceError> {
+    fn service_tier(
+        &self,
+        table: &'a DeTable<'_>,
+        standard: &BySize,
+        is_marginal: &mut Option<bool>,
+    ) -> Result<BySize, PriceError> {
         let members = self.members(table, Level::ServiceTier)?;
+        self.plausible(&members.rates, &standard.base)?;
         let Some(factor) = members.factor else {
             self.complete(&members.rates, &standard.base, false)?;
             if members.above.is_none() && !standard.above.is_empty() {
@@ -221,7 +231,7 @@ impl<'a> Place<'a> {
                     "has no `above`, but the model has one: write one for each of the model's thresholds",
                 ));
             }
-            return self.by_size(members.rates, members.above, Some(standard));
+            return self.by_size(members.rates, members.above, is_marginal);
         };
         if members.above.is_some() {
             return Err(self.invalid(
@@ -282,11 +292,12 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The rates of a model or a service tier. All the `above`s of a model apply to the same: `is_marginal`, once known.
     fn by_size(
         &self,
         base: Rates,
         above: Option<(Self, &'a Spanned<DeValue<'_>>)>,
-        standard: Option<&BySize>,
+        is_marginal: &mut Option<bool>,
     ) -> Result<BySize, PriceError> {
         let mut by_size = BySize {
             base,
@@ -300,7 +311,6 @@ impl<'a> Place<'a> {
                 place.invalid("must be written as [[models.\"gpt-5.4\".above]], once for each threshold")
             );
         };
-        let mut is_marginal = standard.map(|standard| standard.is_marginal);
         for item in list.iter() {
             let place = place.at(item.span());
             let members = place.members(place.table(item)?, Level::Above)?;
@@ -324,7 +334,6 @@ impl<'a> Place<'a> {
                 return Err(place.invalid(format!("appears twice for {tokens} tokens")));
             }
         }
-        by_size.is_marginal = is_marginal.unwrap_or_default();
         Ok(by_size)
     }
 

@@ -267,6 +267,16 @@ fn what_is_wrong_is_named_with_model_key_and_line() {
             "has both `factor` and `above`",
         ),
         (
+            "input = 3\noutput = 15\nservice_tiers.flex = { input = 1.5, output = 0.05 }",
+            5,
+            "key `output`: costs less than a two hundredth of `output`",
+        ),
+        (
+            "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }]\nservice_tiers.flex = { input = 1, output = 1, above = [{ tokens = 5, input = 1, applies_to = 'part' }] }",
+            6,
+            "has a different `applies_to`",
+        ),
+        (
             "input = 1\noutput = 1\nservice_tiers.flex = { aliases = [] }",
             5,
             "key `aliases`: is not known",

@@ -438,3 +438,10 @@ fn rates_that_leave_something_out_cost_the_dearest_of_what_holds_below_and_in_th
         );
     }
 }
+
+#[test]
+fn media_can_have_the_only_price() {
+    let prices = Prices::default().with(Part::AudioInput, Usd::dollars(6));
+    let bounds = Bounds::default().with(Part::AudioInput, 1_000_000).nothing_else();
+    assert_eq!(prices.estimate(&bounds), Ok(Amount::usd_microcents(600_000_000)));
+}

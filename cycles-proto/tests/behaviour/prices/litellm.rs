@@ -213,7 +213,7 @@ fn what_is_no_such_file_is_refused() {
         ("{\"m\": {\"mode\": \"chat\"}}", "no model in it has prices"),
         (
             "{\"m\": {\"input_cost_per_token\": 2.5}}",
-            "no model in it has prices that can be read: `input_cost_per_token` of `m` looks like the price of a million tokens",
+            "no model in it has prices that can be read: model `m`: `input_cost_per_token` looks like the price of a million tokens",
         ),
         (
             "{\"m\": {\"input_cost_per_token\": 1e-6},\n\"m\": {\"input_cost_per_token\": 1e-6}}",
@@ -225,6 +225,18 @@ fn what_is_no_such_file_is_refused() {
     }
     let odd = PriceTable::from_litellm("{\"m\": 1, \"n\": {\"input_cost_per_token\": 1e-6}}", "v").unwrap();
     assert!(!odd.left_out()[0].is_model_kept);
+    assert!(
+        odd.model("m")
+            .unwrap_err()
+            .to_string()
+            .ends_with("no model `m`: it is not an object")
+    );
+    let odd = "{\"m\": {\"input_cost_per_token\": 1e-6, \"provider_specific_entry\": 6}}";
+    let error = PriceTable::from_litellm(odd, "v").unwrap_err().to_string();
+    assert!(
+        error.contains("model `m`: `provider_specific_entry` is not an object of factors"),
+        "{error}"
+    );
 }
 
 #[test]
