@@ -23,6 +23,7 @@ pub mod outcome;
 mod reservation;
 pub mod session;
 mod settlement;
+pub mod stats;
 mod step;
 mod text;
 mod ticket;
@@ -42,6 +43,7 @@ pub use outcome::{
     InvalidCommit, OperationKind, Outcome, Receipt, TransportError, UnreadableReply,
 };
 pub use session::Session;
+pub use stats::Stats;
 pub use ticket::Ticket;
 pub use time::{Now, UnixMillis};
 pub use trace_parent::TraceParent;

@@ -1,7 +1,7 @@
 //! The meter of a stream: counts what its items consume, and decides how its reservation ends.
 
 use crate::models::{Amount, CommitRequest, CyclesMetrics, JsonObject, Unit};
-use crate::outcome::{InvalidCommit, ReleaseReason};
+use crate::outcome::{ActualSource, InvalidCommit, ReleaseReason};
 use crate::time::Now;
 use crate::with_cycles_config::CommitNotes;
 
@@ -244,9 +244,9 @@ impl Meter {
         }
         let mut notes = self.notes;
         if !is_whole {
-            notes.insert_metadata(ACTUAL_SOURCE, PARTIAL);
+            notes.insert_metadata(ActualSource::NAME, PARTIAL);
         } else if self.has_read && !self.has_price && !self.has_counted {
-            notes.insert_metadata(ACTUAL_SOURCE, ESTIMATE);
+            notes.insert_metadata(ActualSource::NAME, ESTIMATE);
             actual = self.estimate;
         }
         let latency = now.mono.saturating_sub(self.began.mono);
@@ -256,10 +256,9 @@ impl Meter {
 
 /// The metadata of a commit that is only a lower bound of the cost.
 pub(crate) fn partial() -> JsonObject {
-    JsonObject::new().with(ACTUAL_SOURCE, PARTIAL)
+    JsonObject::new().with(ActualSource::NAME, PARTIAL)
 }
 
-const ACTUAL_SOURCE: &str = "actual_source";
 const PARTIAL: &str = "partial";
 const ESTIMATE: &str = "estimate";
 

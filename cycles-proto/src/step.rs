@@ -24,7 +24,8 @@ pub enum Step {
     Done,
 }
 
-/// Events that wait to be handed out. When empty, it holds no memory.
+/// Events that wait to be handed out. A machine holds no memory for them while it has none: see
+/// [`swap_room`](Self::swap_room).
 #[derive(Debug, Default)]
 pub(crate) struct Events(VecDeque<Event>);
 
@@ -33,15 +34,22 @@ impl Events {
         self.0.push_back(event);
     }
 
+    pub(crate) fn extend(&mut self, events: impl IntoIterator<Item = Event>) {
+        self.0.extend(events);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        let event = self.0.pop_front()?;
-        if self.0.is_empty() {
-            self.0 = VecDeque::new();
+        self.0.pop_front()
+    }
+
+    /// Exchanges the memory of two queues, unless an event waits in one of them.
+    pub(crate) fn swap_room(&mut self, other: &mut Self) {
+        if self.0.is_empty() && other.0.is_empty() {
+            core::mem::swap(&mut self.0, &mut other.0);
         }
-        Some(event)
     }
 }

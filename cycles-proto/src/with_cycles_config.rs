@@ -192,6 +192,11 @@ pub struct CommitNotes {
 }
 
 impl CommitNotes {
+    /// What the action consumed, if that was set.
+    pub fn metrics(&self) -> Option<&CyclesMetrics> {
+        self.metrics.as_ref()
+    }
+
     /// Sets what the action consumed, in place of what was set before.
     pub fn set_metrics(&mut self, metrics: CyclesMetrics) {
         self.metrics = Some(metrics);

@@ -109,6 +109,14 @@ impl Subject {
             .try_for_each(|(name, value)| length(&format!("subject.dimensions.{name}"), value, 0, 256))
     }
 
+    /// The levels that are set, from the tenant down, by the names that scope paths use.
+    pub(crate) fn named_levels(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.levels().into_iter().filter_map(|(field, value)| {
+            let level = field.strip_prefix("subject.")?;
+            Some((level, value.as_deref()?))
+        })
+    }
+
     fn levels(&self) -> [(&'static str, &Option<String>); 6] {
         let Self {
             tenant,

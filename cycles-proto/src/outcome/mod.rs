@@ -1,5 +1,6 @@
 //! Results for callers: outcomes and receipts, errors, and events.
 
+mod charge;
 mod error;
 mod event;
 mod failure;
@@ -9,11 +10,13 @@ mod invalid_commit;
 mod operation_kind;
 mod receipt;
 mod release_reason;
+mod reservation_info;
 mod reservation_outcome;
 mod stop;
 mod stored;
 mod unsuccessful;
 
+pub use self::charge::{ActualSource, ChargedBy};
 pub use self::error::{
     ActionError, CallContext, Error, ErrorReply, InvalidCall, TransportError, UnreadableReply,
 };
@@ -25,6 +28,7 @@ pub use self::invalid_commit::InvalidCommit;
 pub use self::operation_kind::OperationKind;
 pub use self::receipt::Receipt;
 pub use self::release_reason::ReleaseReason;
+pub use self::reservation_info::{Purpose, ReservationInfo};
 pub use self::reservation_outcome::{Outcome, Released};
 pub use self::stop::Stop;
 pub use self::stored::{Aside, StoreFailure};

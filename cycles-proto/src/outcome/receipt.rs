@@ -70,7 +70,8 @@ impl Receipt {
     pub fn charged(&self) -> Option<&Amount> {
         match self {
             Self::Committed(Some(reply)) => Some(&reply.charged),
-            Self::RecoveredViaEvent(reply) => reply.charged.as_ref(),
+            // An event that was charged in full does not say so.
+            Self::RecoveredViaEvent(reply) => reply.charged.as_ref().or(reply.actual.as_ref()),
             Self::Rejected { charged, .. } => charged.as_ref(),
             Self::LeaseLost(inner) => inner.charged(),
             Self::Committed(None) | Self::Pending { .. } | Self::Stale => None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::CyclesConfig;
 use crate::idempotency::Seed;
 use crate::models::{IdempotencyKey, ReservationId};
-use crate::outcome::{CallContext, OperationKind};
+use crate::outcome::{CallContext, OperationKind, ReservationInfo};
 use crate::step::Events;
 use crate::ticket::{Ticket, Tickets};
 use crate::time::Now;
@@ -25,6 +25,12 @@ pub(super) struct Common {
     pub(super) attempts_to_reserve: u64,
     /// The latest time that the driver passed in.
     pub(super) latest: Duration,
+    /// The first time that the driver passed in.
+    pub(super) began: Option<Duration>,
+    /// Whether the end was reported.
+    pub(super) has_ended: bool,
+    /// What the reservation is for; `None` if it is a record that does not say so.
+    pub(super) info: Option<ReservationInfo>,
 }
 
 impl Common {
@@ -37,12 +43,16 @@ impl Common {
             events: Events::default(),
             attempts_to_reserve: 0,
             latest: Duration::ZERO,
+            began: None,
+            has_ended: false,
+            info: None,
         }
     }
 
     /// Makes time monotonic: if the clock goes backwards, the reservation's time stands still.
     pub(super) fn at(&mut self, now: Now) -> Now {
         self.latest = self.latest.max(now.mono);
+        self.began.get_or_insert(self.latest);
         Now {
             mono: self.latest,
             wall: now.wall,
@@ -86,6 +96,7 @@ impl Common {
             idempotency_key: key.cloned(),
             trace_id: self.seed.trace_id(),
             unit: None,
+            info: self.info.clone(),
         }
     }
 }

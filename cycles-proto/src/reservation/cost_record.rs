@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::common::Common;
 use crate::journal::record::{JournalRecord, Purpose};
 use crate::models::{Amount, CommitRequest, InvalidRequest, ReservationId};
-use crate::outcome::{Event, InvalidCommit};
+use crate::outcome::{Event, InvalidCommit, ReservationInfo};
 use crate::time::Now;
 
 /// The parts of a reservation's request that its later phases need.
@@ -18,6 +18,11 @@ pub(super) struct About {
 }
 
 impl About {
+    /// What the reservation is for.
+    pub(super) fn info(&self) -> ReservationInfo {
+        ReservationInfo::new(Arc::clone(&self.purpose), Some(self.estimate.clone()))
+    }
+
     /// Builds the record of a cost. The amount is never changed; anything else that breaks a limit is left out and
     /// reported.
     pub(super) fn record(
@@ -38,6 +43,7 @@ impl About {
         let mut tell = |problem| {
             let reservation_id = id.clone();
             common.events.push(Event::CommitTrimmed {
+                info: None,
                 reservation_id,
                 problem,
             });

@@ -13,7 +13,7 @@ use super::reserving::Granted;
 use crate::journal::record::Purpose;
 use crate::meter::{Meter, partial};
 use crate::models::{Amount, CommitRequest};
-use crate::outcome::{Event, Grant, InvalidCommit, Outcome, ReleaseReason, Released};
+use crate::outcome::{ActualSource, Event, Grant, InvalidCommit, Outcome, ReleaseReason, Released};
 use crate::settlement::Settlement;
 use crate::step::Step;
 use crate::ticket::Ticket;
@@ -49,7 +49,7 @@ impl Held {
             expires_at: observed.expires_at_ms,
         };
         let response = Arc::new(response);
-        common.events.push(Event::Granted { response });
+        common.events.push(Event::Granted { info: None, response });
         Self {
             grant,
             about,
@@ -181,6 +181,7 @@ impl Held {
             return Err(InvalidCommit::AlreadyCommitted);
         }
         let actual = request.actual.clone();
+        let source = ActualSource::in_metadata(request.metadata.as_ref());
         let record = self
             .about
             .record(common, &self.grant.reservation_id, request, now)
@@ -191,7 +192,7 @@ impl Held {
             self.tell_untaken(common, why, Some(actual));
         }
         let settlement = Settlement::new(Arc::clone(&common.config), record, common.seed, now);
-        self.settlement = Some(Box::new(settlement));
+        self.settlement = Some(Box::new(settlement.about(common.info.clone(), source)));
         Ok(())
     }
 
@@ -245,6 +246,7 @@ impl Held {
 
     fn tell_untaken(&self, common: &mut Common, why: Box<InvalidCommit>, charged: Option<Amount>) {
         common.events.push(Event::CostNotTaken {
+            info: None,
             reservation_id: self.grant.reservation_id.clone(),
             why,
             charged,

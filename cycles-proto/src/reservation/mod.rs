@@ -55,7 +55,7 @@ use crate::outcome::{
     StoreFailure,
 };
 use crate::settlement::Settlement;
-use crate::step::Step;
+use crate::step::{Events, Step};
 use crate::ticket::Ticket;
 use crate::time::{Now, millis_ceil};
 use crate::wire::{Answer, Reader, Reads};
@@ -77,9 +77,13 @@ impl Reservation {
         request: ReservationCreateRequest,
         seed: Seed,
     ) -> Result<Self, Error> {
-        let common = Common::new(config, seed);
-        let phase = Phase::Reserving(Box::new(Reserving::new(&common, request)?));
-        Ok(Self { common, phase })
+        let mut common = Common::new(config, seed);
+        let reserving = Reserving::new(&common, request)?;
+        common.info = Some(reserving.info());
+        Ok(Self {
+            common,
+            phase: Phase::Reserving(Box::new(reserving)),
+        })
     }
 
     /// Sends each beat up to an eighth of its wait earlier than the protocol says, depending on the seed, so that
@@ -105,8 +109,10 @@ impl Reservation {
     }
 
     fn resumed(config: Arc<CyclesConfig>, seed: Seed, settlement: Settlement) -> Self {
+        let mut common = Common::new(config, seed);
+        common.info = settlement.info().cloned();
         Self {
-            common: Common::new(config, seed),
+            common,
             phase: Phase::Resumed(Box::new(settlement)),
         }
     }
@@ -121,7 +127,7 @@ impl Reservation {
         }
         loop {
             if let Some(event) = self.common.events.pop() {
-                return Step::Notify(event);
+                return Step::Notify(event.with_info(self.common.info.as_ref()));
             }
             let common = &mut self.common;
             let step = match &mut self.phase {
@@ -136,9 +142,12 @@ impl Reservation {
                 },
             };
             match step {
+                Ok(Some(Step::Notify(event))) => {
+                    return Step::Notify(event.with_info(self.common.info.as_ref()));
+                }
                 Ok(Some(step)) => return step,
                 Ok(None) => {}
-                Err(phase) => self.phase = phase,
+                Err(phase) => self.enter(now, phase),
             }
         }
     }
@@ -202,6 +211,16 @@ impl Reservation {
                 .is_some_and(|settlement| settlement.awaits(ticket));
         }
         Attempt::is(self.phase.attempt(), ticket)
+    }
+
+    /// Exchanges the room for events if no event waits in it, so that the session can lend its own.
+    pub(crate) fn swap_room(&mut self, room: &mut Events) {
+        self.common.events.swap_room(room);
+    }
+
+    /// Whether a cost was handed over, and is on its way into the ledger.
+    pub(crate) fn has_cost(&self) -> bool {
+        self.phase.settlement().is_some()
     }
 
     /// Whether there is a cost that is neither settled nor in a record.
@@ -320,7 +339,9 @@ impl Reservation {
             Phase::Held(held) => held.end_without_a_commit(common, now, reason),
             Phase::Resumed(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         };
-        self.enter(next);
+        if let Some(phase) = next {
+            self.enter(now, phase);
+        }
     }
 
     /// Ends a reservation whose caller has gone away, like a [release](Self::release). `Held::end_without_a_commit`
@@ -401,12 +422,18 @@ impl Reservation {
             Phase::Ended(outcome) => released_late(common, now, outcome, answer),
             Phase::Resumed(_) => None,
         };
-        self.enter(next);
+        if let Some(phase) = next {
+            self.enter(now, phase);
+        }
     }
 
-    fn enter(&mut self, next: Option<Phase>) {
-        if let Some(phase) = next {
-            self.phase = phase;
+    /// Goes to the next phase. The end of a reservation is reported once, even if a late grant is released after it.
+    fn enter(&mut self, now: Now, next: Phase) {
+        let last = core::mem::replace(&mut self.phase, next);
+        if let Phase::Ended(outcome) = &self.phase
+            && !core::mem::replace(&mut self.common.has_ended, true)
+        {
+            self.common.events.extend(last.end(&self.common, now, outcome));
         }
     }
 

@@ -63,6 +63,11 @@ impl Releasing {
         }
     }
 
+    /// The reservation, and why it is given back.
+    pub(super) fn what(&self) -> (&ReservationId, &ReleaseReason) {
+        (&self.id, &self.reason)
+    }
+
     /// The outcome that is already decided, if any, whatever the result of the release.
     pub(super) fn outcome(&self) -> Option<&Outcome> {
         self.then.as_ref()
@@ -154,6 +159,7 @@ impl Releasing {
             .map(|wait| wait.max(SHORTEST_WAIT))
             .filter(|wait| now.mono.saturating_add(*wait) < self.until);
         common.events.push(Event::ReleaseFailed {
+            info: None,
             reservation_id: self.id.clone(),
             error: error.clone(),
             retry_in,

@@ -12,7 +12,7 @@ use super::verifying_grant::Verifying;
 use crate::journal::record::Purpose;
 use crate::models::{ReservationCreateRequest, ReservationCreateResponse, ReservationId};
 use crate::outcome::{
-    CallContext, Error, Event, OperationKind, Outcome, ReleaseReason, Released, Unsuccessful,
+    CallContext, Error, Event, OperationKind, Outcome, ReleaseReason, Released, ReservationInfo, Unsuccessful,
 };
 use crate::reservation::heartbeat::schedule::Observation;
 use crate::step::Step;
@@ -82,6 +82,11 @@ impl Reserving {
         Step::Send(call)
     }
 
+    /// What the reservation is for.
+    pub(super) fn info(&self) -> ReservationInfo {
+        self.about.info()
+    }
+
     pub(super) fn attempt(&self) -> Option<Attempt> {
         self.attempt
     }
@@ -139,7 +144,7 @@ impl Reserving {
         self.may_be_done |= is_open;
         let error = Box::new(error);
         if is_worth_repeating && common.attempts_to_reserve < 2 && common.config.retry().enabled {
-            common.events.push(Event::ReservingAgain { error });
+            common.events.push(Event::ReservingAgain { info: None, error });
             return None;
         }
         Some(Phase::ended(Outcome::NotReserved(error)))
@@ -199,6 +204,7 @@ impl Reserving {
             idempotency_key: self.encoded.idempotency_key().cloned(),
             trace_id: self.encoded.trace_id(&common.config),
             unit: Some(self.about.estimate.unit.clone()),
+            info: Some(self.about.info()),
         }
     }
 }

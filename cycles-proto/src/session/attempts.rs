@@ -14,6 +14,7 @@ use super::{Key, Session};
 use crate::models::ReservationId;
 use crate::outcome::{Event, Failure, FailureKind};
 use crate::reservation::Reservation;
+use crate::stats::Count;
 use crate::ticket::Ticket;
 use crate::time::Now;
 use crate::wire::{Answer, Call};
@@ -192,12 +193,9 @@ impl Session {
     /// call has been answered.
     pub(super) fn hand_out(&mut self, now: Now, step: &Step) -> bool {
         match step {
-            Step::Send(call) => {
-                let attempt = self.outstanding.attempt(outstanding_work::key(call.ticket));
-                attempt
-                    .map(|attempt| attempt.handed_out = Some(now.mono))
-                    .is_some()
-            }
+            Step::Send(call) => self
+                .outstanding
+                .hand_out(outstanding_work::key(call.ticket), now.mono),
             Step::Withdraw(ticket) => self.outstanding.attempt(outstanding_work::key(*ticket)).is_some(),
             Step::Scan { ticket, .. } => self.begin_reading(now, outstanding_work::key(*ticket)),
             Step::Store(..) | Step::Unclaim(_) | Step::Notify(..) | Step::Wait(_) => true,
@@ -289,6 +287,16 @@ impl Session {
         match plain.answered(now.mono, answer) {
             Some(Next::Attempt(call)) => self.ask(now, Of::Call(key), priority, *call),
             Some(Next::Over(error)) => {
+                let charged = plain.charged();
+                if let (Some((amount, is_event)), Some(state)) = (charged, self.principals.get_mut(principal))
+                {
+                    if is_event {
+                        state.counters().add(Count::Events);
+                    }
+                    if let Some(amount) = amount {
+                        state.counters().charge(&amount);
+                    }
+                }
                 self.principals.observe(now, principal, error.as_ref());
                 self.changed.push_back(Key::Call(CallId(key)));
             }

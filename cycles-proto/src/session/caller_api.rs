@@ -84,7 +84,7 @@ impl Session {
         let taken = self.act(key.0, |machine| machine.commit(now, request));
         self.schedule(key.0);
         taken.unwrap_or(Err(InvalidCommit::NotHeld))?;
-        self.note_ending(key.0);
+        self.note_ending(now, key.0);
         Ok(())
     }
 
@@ -94,7 +94,7 @@ impl Session {
         let now = self.at(now);
         if self.act(key.0, |machine| machine.release(now, reason)).is_some() {
             self.withdraw_what_did_not_begin(now, key.0);
-            self.note_ending(key.0);
+            self.note_ending(now, key.0);
             self.schedule(key.0);
         }
     }
@@ -220,16 +220,21 @@ impl Session {
     }
 
     /// Notes that the reservation is ending, so that flushes wait for it.
-    fn note_ending(&mut self, key: SlabKey) {
+    fn note_ending(&mut self, now: Now, key: SlabKey) {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;
         };
         let is_done = reservation.machine().is_none_or(Reservation::is_done);
-        if !is_done
-            && !core::mem::replace(&mut reservation.is_ending, true)
-            && let Some(principal) = self.principals.get_mut(reservation.principal)
-        {
+        let has_cost = reservation.machine().is_some_and(Reservation::has_cost);
+        let Some(principal) = self.principals.get_mut(reservation.principal) else {
+            return;
+        };
+        if !is_done && !core::mem::replace(&mut reservation.is_ending, true) {
             principal.tally.begin_ending();
+        }
+        // The records of earlier runs are counted by the replay.
+        if has_cost && !reservation.is_resumed && reservation.settles_since.is_none() {
+            reservation.settles_since = Some(principal.begin_settling(now, key));
         }
     }
 
@@ -237,7 +242,9 @@ impl Session {
     pub(super) fn act<T>(&mut self, key: SlabKey, act: impl FnOnce(&mut Reservation) -> T) -> Option<T> {
         let mut machine = self.reservations.get_mut(key)?.take_machine()?;
         self.lost.extend(self.acting.replace(key));
+        machine.swap_room(&mut self.room);
         let done = act(&mut machine);
+        machine.swap_room(&mut self.room);
         self.acting = None;
         self.reservations.get_mut(key)?.put_back(machine);
         Some(done)

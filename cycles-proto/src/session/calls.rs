@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::caller::{Caller, ObserverId, Principal};
 use super::places::Priority;
 use super::slab::SlabKey;
+use crate::models::{Amount, CommitResponse, EventCreateResponse};
 use crate::outcome::Error;
 use crate::wire::{Answer, Call};
 use crate::wire::{Operation, Progress};
@@ -33,6 +34,8 @@ pub(super) struct PlainCall {
     pub(super) began: Option<Duration>,
     pub(super) attempt: Option<SlabKey>,
     result: Option<Box<dyn Any + Send>>,
+    /// The amount of the request, if it has one.
+    amount: Option<Amount>,
 }
 
 /// An operation, without the type of its answer.
@@ -80,7 +83,9 @@ impl PlainCall {
         priority: Priority,
     ) -> (Self, Call) {
         let call = operation.call();
+        let info = operation.context().info.as_ref();
         let plain = Self {
+            amount: info.and_then(|info| info.estimate.clone()),
             principal: caller.principal,
             observer: caller.observer,
             priority,
@@ -111,6 +116,18 @@ impl PlainCall {
     /// Returns the result of the call, once.
     pub(super) fn take<T: 'static>(&mut self) -> Option<Result<T, Error>> {
         self.result.take()?.downcast().ok().map(|result| *result)
+    }
+
+    /// What the call charged, if it did and the ledger said how much, and whether it is a direct debit.
+    pub(super) fn charged(&self) -> Option<(Option<Amount>, bool)> {
+        let result = self.result.as_deref()?;
+        if let Some(result) = result.downcast_ref::<Result<EventCreateResponse, Error>>() {
+            let charged = result.as_ref().ok()?.charged.as_ref();
+            // What is not said to be less was charged in full.
+            return Some((charged.or(self.amount.as_ref()).cloned(), true));
+        }
+        let result = result.downcast_ref::<Result<CommitResponse, Error>>()?;
+        Some((Some(result.as_ref().ok()?.charged.clone()), false))
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -10,6 +10,7 @@ use super::step::Step;
 use super::timers::Timed;
 use super::{Key, Session};
 use crate::outcome::Event;
+use crate::stats::Count;
 use crate::step::Step as Asked;
 use crate::time::Now;
 
@@ -40,6 +41,7 @@ impl Session {
             } else {
                 self.poll_flushes(now);
                 if self.is_at_rest() {
+                    self.stats.set_in_flight(self.outstanding.in_flight());
                     return Step::Wait(self.timers.next());
                 }
             }
@@ -138,6 +140,11 @@ impl Session {
         let principal = reservation.principal;
         if let Some(state) = self.principals.get_mut(principal) {
             state.tally.note(&event);
+            state.counters().note(&event);
+            if let Event::Granted { .. } = &event {
+                let estimate = event.info().and_then(|info| info.estimate.as_ref());
+                reservation.held = Some(state.counters().begin(estimate));
+            }
         }
         if let Event::SettlementFailed { error, .. } | Event::BeatFailed { error, .. } = &event {
             self.principals.observe(now, principal, Some(error));
@@ -167,6 +174,25 @@ impl Session {
                 self.principals
                     .ended(now, principal, was_ending, record.as_deref(), receipt.as_ref());
             }
+        }
+        self.count_end(key);
+    }
+
+    /// Takes a reservation that is over out of the numbers of this moment.
+    fn count_end(&mut self, key: SlabKey) {
+        let Some(reservation) = self.reservations.get_mut(key) else {
+            return;
+        };
+        let (held, since) = (reservation.held.take(), reservation.settles_since.take());
+        let Some(state) = self.principals.get_mut(reservation.principal) else {
+            return;
+        };
+        if let Some(held) = held {
+            state.counters().end(held);
+        }
+        match since {
+            Some(since) => state.end_settling(since, key),
+            None => state.publish(),
         }
     }
 
@@ -223,6 +249,8 @@ impl Session {
         }
         if let (true, false, Some(state)) = (was_ending, has_record, self.principals.get_mut(principal)) {
             state.tally.note_lost();
+            state.counters().add(Count::Unrecorded);
         }
+        self.count_end(key);
     }
 }

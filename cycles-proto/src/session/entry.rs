@@ -7,6 +7,8 @@ use super::slab::SlabKey;
 use crate::journal::RecordId;
 use crate::models::IdempotencyKey;
 use crate::reservation::{Reservation, Results};
+use crate::stats::Held;
+use crate::time::UnixMillis;
 
 /// The key of a reservation in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +30,10 @@ pub(super) struct Entry {
     /// Attempts whose results are not reported yet.
     pub(super) attempts: Vec<SlabKey>,
     pub(super) timer: Option<Duration>,
+    /// What the statistics count as held for it.
+    pub(super) held: Option<Held>,
+    /// Since when its cost has been on its way into the ledger.
+    pub(super) settles_since: Option<UnixMillis>,
     /// Whether a blocked caller makes the calls of this reservation.
     pub(super) is_helped: bool,
     /// Whether it was left by an earlier run.
@@ -55,6 +61,8 @@ impl Entry {
             has_record: false,
             attempts: Vec::new(),
             timer: None,
+            held: None,
+            settles_since: None,
             is_helped: false,
             is_resumed: false,
             is_ending: false,

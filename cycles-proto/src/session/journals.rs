@@ -226,6 +226,7 @@ impl Session {
                 self.schedule(key);
             }
             Replay::Wait(until) => {
+                state.publish();
                 self.timers
                     .change(Timed::Principal(principal), &mut state.timer, until);
                 let is_at_work = state

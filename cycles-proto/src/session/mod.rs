@@ -62,6 +62,8 @@ pub use self::step::{Scanned, Step};
 use self::timers::Timers;
 use crate::config::{ConfigError, CyclesConfig};
 use crate::idempotency::Seed;
+use crate::stats::Live;
+use crate::step::Events;
 use crate::time::Now;
 
 /// Everything that belongs to one client: reservations, calls, timers, and the replay of its journals.
@@ -89,6 +91,9 @@ pub struct Session {
     /// Reservations whose machines were lost in a panic that has not been reported yet.
     lost: Vec<SlabKey>,
     closed: Option<Close>,
+    stats: Arc<Live>,
+    /// Room for the events of the reservation whose machine is running, so that an event costs no allocation.
+    room: Events,
 }
 
 /// Something that a caller may wait for.
@@ -109,10 +114,12 @@ impl Session {
     /// Creates a session with one principal. The seed is for settlements from the journal; every reservation and call
     /// brings its own.
     pub fn new(config: Arc<CyclesConfig>, seed: Seed) -> Self {
+        let first = PrincipalState::new(config, seed);
+        let stats = Live::new(first.counters());
         Self {
             seed,
             latest: Duration::ZERO,
-            principals: Principals::new(PrincipalState::new(config, seed)),
+            principals: Principals::new(first),
             reservations: Slab::new(),
             calls: Slab::new(),
             flushes: Slab::new(),
@@ -126,12 +133,19 @@ impl Session {
             acting: None,
             lost: Vec::new(),
             closed: None,
+            stats,
+            room: Events::default(),
         }
     }
 
     /// Sets how many attempts may be under way at the same time; at least one, [`PLACES`] by default.
     pub fn set_places(&mut self, places: usize) {
         self.places.set_all(places);
+    }
+
+    /// Returns the statistics of the session, which can be read without access to it.
+    pub fn stats(&self) -> Arc<Live> {
+        Arc::clone(&self.stats)
     }
 
     /// Returns a caller for this configuration. The same key and tenant always give the same principal.

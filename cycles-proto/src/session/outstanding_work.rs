@@ -85,6 +85,8 @@ pub(super) struct Write {
 #[derive(Debug)]
 pub(super) struct OutstandingWork {
     known: Slab<Outstanding>,
+    /// How many attempts were handed out and are not taken out yet.
+    in_flight: usize,
     /// Attempts whose places were written off, but whose answers may still contain a grant.
     written_off: VecDeque<SlabKey>,
 }
@@ -97,6 +99,7 @@ impl OutstandingWork {
     pub(super) const fn new() -> Self {
         Self {
             known: Slab::new(),
+            in_flight: 0,
             written_off: VecDeque::new(),
         }
     }
@@ -110,6 +113,21 @@ impl OutstandingWork {
             Outstanding::Attempt(attempt) => Some(attempt),
             Outstanding::Write(_) | Outstanding::Reading(_) => None,
         }
+    }
+
+    /// Marks an attempt as handed out to the driver. Returns `false` if it is gone.
+    pub(super) fn hand_out(&mut self, key: SlabKey, now: Duration) -> bool {
+        let Some(attempt) = self.attempt(key) else {
+            return false;
+        };
+        let is_first = attempt.handed_out.replace(now).is_none();
+        self.in_flight += usize::from(is_first);
+        true
+    }
+
+    /// How many attempts are in the driver's hands.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     pub(super) fn write(&mut self, key: SlabKey) -> Option<&mut Write> {
@@ -126,7 +144,10 @@ impl OutstandingWork {
     pub(super) fn take_attempt(&mut self, key: SlabKey) -> Option<Attempt> {
         self.attempt(key)?;
         match self.known.remove(key)? {
-            Outstanding::Attempt(attempt) => Some(attempt),
+            Outstanding::Attempt(attempt) => {
+                self.in_flight -= usize::from(attempt.handed_out.is_some());
+                Some(attempt)
+            }
             Outstanding::Write(_) | Outstanding::Reading(_) => None,
         }
     }

@@ -1,16 +1,18 @@
 //! The state of each principal: its journal, its replay, and the tally of its costs.
 
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::caller::Principal;
+use super::slab::SlabKey;
 use crate::config::CyclesConfig;
 use crate::idempotency::Seed;
 use crate::journal::RecordId;
 use crate::outcome::{Error, Flushed, Outcome, Receipt};
 use crate::session::replay::{Replayer, Tally};
-use crate::time::Now;
+use crate::stats::{Count, Counters};
+use crate::time::{Now, UnixMillis};
 
 #[derive(Debug)]
 pub(super) struct PrincipalState {
@@ -25,6 +27,9 @@ pub(super) struct PrincipalState {
     /// only once for a disk that hangs.
     pub(super) is_journal_late: bool,
     pub(super) timer: Option<Duration>,
+    counters: Arc<Counters>,
+    /// The costs of this process that are not in the ledger yet, oldest first.
+    unsettled: BTreeSet<(UnixMillis, SlabKey)>,
     /// Whether its replay is due to be polled.
     is_due: bool,
 }
@@ -50,7 +55,11 @@ impl Principals {
         Principal(known.unwrap_or_else(|| {
             // Gives each principal different trace ids.
             let seed = seed.nth((self.all.len() as u64) << 32);
-            self.all.push(PrincipalState::new(Arc::clone(config), seed));
+            let next = PrincipalState::new(Arc::clone(config), seed);
+            if let Some(last) = self.all.last() {
+                last.counters.follow_with(&next.counters);
+            }
+            self.all.push(next);
             self.all.len() - 1
         }))
     }
@@ -162,6 +171,7 @@ impl Principals {
 
 impl PrincipalState {
     pub(super) fn new(config: Arc<CyclesConfig>, seed: Seed) -> Self {
+        let counters = Counters::of(config.subject().tenant.clone());
         Self {
             config,
             seed,
@@ -170,6 +180,8 @@ impl PrincipalState {
             has_claim: false,
             is_journal_late: false,
             timer: None,
+            counters,
+            unsettled: BTreeSet::new(),
             is_due: false,
         }
     }
@@ -193,6 +205,38 @@ impl PrincipalState {
             self.replayer = Some(Replayer::new(Arc::clone(&self.config), self.seed));
         }
         starts
+    }
+
+    pub(super) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Notes a cost that was handed over and is not in the ledger yet.
+    pub(super) fn begin_settling(&mut self, now: Now, key: SlabKey) -> UnixMillis {
+        self.unsettled.insert((now.wall, key));
+        self.publish();
+        now.wall
+    }
+
+    /// Notes that a cost is settled, or that this process does not settle it any more.
+    pub(super) fn end_settling(&mut self, since: UnixMillis, key: SlabKey) {
+        self.unsettled.remove(&(since, key));
+        self.publish();
+    }
+
+    /// Updates the numbers of this moment in the statistics.
+    pub(super) fn publish(&self) {
+        let (left, oldest_left) = self
+            .replayer
+            .as_ref()
+            .map_or((0, None), |replayer| (replayer.unsettled(), replayer.oldest()));
+        let oldest = self.unsettled.first().map(|(since, _)| *since);
+        let oldest = oldest.into_iter().chain(oldest_left).min();
+        let pending = self.unsettled.len() + left;
+        self.counters.set(Count::Pending, pending as u64);
+        self.counters.set(Count::SetAside, self.tally.set_aside() as u64);
+        self.counters
+            .set(Count::OldestPending, oldest.map_or(0, |since| since.0.max(1)));
     }
 
     /// What is left to settle at this time.

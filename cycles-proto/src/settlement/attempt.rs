@@ -104,6 +104,7 @@ impl Settlement {
             idempotency_key: self.record.idempotency_key().cloned(),
             trace_id: self.seed.trace_id(),
             unit: None,
+            info: self.info.clone(),
         }
     }
 

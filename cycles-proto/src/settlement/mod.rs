@@ -31,8 +31,10 @@ use crate::config::CyclesConfig;
 use crate::idempotency::Seed;
 use crate::journal::JournalWrite;
 use crate::journal::record::{JournalRecord, Mode};
-use crate::models::ReservationId;
-use crate::outcome::{Aside, Error, Event, Failure, FailureKind, Receipt, StoreFailure};
+use crate::models::{Amount, ReservationId};
+use crate::outcome::{
+    ActualSource, Aside, Error, Event, Failure, FailureKind, Receipt, ReservationInfo, StoreFailure,
+};
 use crate::step::{Events, Step};
 use crate::ticket::{Ticket, Tickets};
 use crate::time::{Now, UnixMillis};
@@ -63,6 +65,9 @@ pub struct Settlement {
     leaves_pauses: bool,
     /// The last error.
     last_error: Option<Box<Error>>,
+    /// What the reservation was for; `None` if the record does not say so.
+    info: Option<ReservationInfo>,
+    source: ActualSource,
     /// What the ledger has instead of the cost, if that was looked up.
     found: Option<Found>,
     tickets: Tickets,
@@ -119,6 +124,10 @@ impl Settlement {
         } else {
             Stage::Attempt(Request::Settle, not_before(&record, now))
         };
+        let info = record
+            .purpose()
+            .map(|purpose| ReservationInfo::new(Arc::new(purpose), None));
+        let source = record.actual_source();
         Self {
             // The earlier run may have sent the cost.
             may_have_counted: true,
@@ -126,7 +135,7 @@ impl Settlement {
             is_late: true,
             force,
             leaves_pauses: !force,
-            ..Self::at(Arc::clone(&config), record, seed, stage)
+            ..Self::at(Arc::clone(&config), record, seed, stage).about(info, source)
         }
     }
 
@@ -144,6 +153,8 @@ impl Settlement {
             force: false,
             leaves_pauses: false,
             last_error: None,
+            info: None,
+            source: ActualSource::Action,
             found: None,
             tickets: Tickets::of_a_settlement(),
             events: Events::default(),
@@ -154,6 +165,27 @@ impl Settlement {
     /// The reservation that the cost belongs to.
     pub fn reservation_id(&self) -> &ReservationId {
         self.record.reservation_id()
+    }
+
+    /// What the reservation was for; `None` if the record does not say so.
+    pub(crate) fn info(&self) -> Option<&ReservationInfo> {
+        self.info.as_ref()
+    }
+
+    /// The cost; `None` if the record of another program does not say so.
+    pub(crate) fn actual(&self) -> Option<Amount> {
+        self.record.actual()
+    }
+
+    /// Where the amount comes from.
+    pub(crate) fn source(&self) -> ActualSource {
+        self.source
+    }
+
+    /// Adds what the record of a new cost does not say.
+    pub(crate) fn about(mut self, info: Option<ReservationInfo>, source: ActualSource) -> Self {
+        (self.info, self.source) = (info, source);
+        self
     }
 
     /// The receipt, once the settlement is over.
@@ -307,6 +339,7 @@ impl Settlement {
             Err(failure) => {
                 let reservation_id = self.reservation_id().clone();
                 self.events.push(Event::JournalFailed {
+                    info: None,
                     reservation_id,
                     failure,
                 });
@@ -329,6 +362,7 @@ impl Settlement {
         let reservation_id = self.reservation_id().clone();
         if let Some((actual, charged)) = receipt.charged_less() {
             self.events.push(Event::ChargedLess {
+                info: None,
                 reservation_id: reservation_id.clone(),
                 actual: actual.clone(),
                 charged: charged.clone(),
@@ -336,6 +370,7 @@ impl Settlement {
         }
         if receipt.is_unrecorded() {
             self.events.push(Event::CostUnrecorded {
+                info: None,
                 reservation_id,
                 actual: self.record.actual(),
                 receipt: Box::new(receipt.clone()),
@@ -344,6 +379,7 @@ impl Settlement {
             // If the record could not be set aside, that was reported, and a later run tries again.
             if self.was_stored {
                 self.events.push(Event::SetAside {
+                    info: None,
                     reservation_id,
                     reason,
                     receipt: Box::new(receipt.clone()),
@@ -351,6 +387,7 @@ impl Settlement {
             }
         } else if self.is_late && receipt.is_settled() {
             self.events.push(Event::SettledLate {
+                info: None,
                 reservation_id,
                 receipt: Box::new(receipt.clone()),
             });
@@ -420,7 +457,10 @@ impl Settlement {
         self.may_have_counted = false;
         self.backoff = Backoff::new(self.seed);
         let reservation_id = self.reservation_id().clone();
-        self.events.push(Event::SettlingByEvent { reservation_id });
+        self.events.push(Event::SettlingByEvent {
+            info: None,
+            reservation_id,
+        });
         self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), Then::Settle(now.mono));
     }
 
@@ -474,6 +514,7 @@ impl Settlement {
         if let Some(error) = error {
             let reservation_id = self.reservation_id().clone();
             self.events.push(Event::SettlementFailed {
+                info: None,
                 reservation_id,
                 error,
                 retry_in,

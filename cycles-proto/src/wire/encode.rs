@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
@@ -12,9 +13,10 @@ use serde::Serialize;
 use crate::config::CyclesConfig;
 use crate::idempotency::Seed;
 use crate::models::{
-    Amount, CommitRequest, DecisionRequest, EventCreateRequest, IdempotencyKey, InvalidRequest,
-    ReleaseRequest, ReservationCreateRequest, ReservationExtendRequest,
+    Action, Amount, CommitRequest, DecisionRequest, EventCreateRequest, IdempotencyKey, InvalidRequest,
+    ReleaseRequest, ReservationCreateRequest, ReservationExtendRequest, Subject,
 };
+use crate::outcome::{Purpose, ReservationInfo};
 use crate::ticket::Ticket;
 use crate::wire::reply::Reply;
 use crate::wire::{Call, MAX_RESPONSE, Reader, Reads, Urgency};
@@ -53,6 +55,9 @@ pub(crate) trait Post: Serialize {
 
     /// The amount in the request, if it has one.
     fn amount(&self) -> Option<&Amount>;
+
+    /// What the request is for, if it says so.
+    fn info(&self) -> Option<ReservationInfo>;
 }
 
 impl Encoded {
@@ -212,6 +217,9 @@ impl Encoded {
 
 macro_rules! post {
     ($request:ident, $label:literal, $amount:expr) => {
+        post!($request, $label, $amount, |_request| None);
+    };
+    ($request:ident, $label:literal, $amount:expr, $info:expr) => {
         impl Post for $request {
             const LABEL: &'static str = $label;
             fn check(&self) -> Result<(), InvalidRequest> {
@@ -224,18 +232,41 @@ macro_rules! post {
                 let amount: fn(&Self) -> Option<&Amount> = $amount;
                 amount(self)
             }
+            fn info(&self) -> Option<ReservationInfo> {
+                let info: fn(&Self) -> Option<ReservationInfo> = $info;
+                info(self)
+            }
         }
     };
 }
 
-post!(DecisionRequest, "decide", |request| Some(&request.estimate));
-post!(ReservationCreateRequest, "reserve", |request| Some(
-    &request.estimate
-));
+post!(
+    DecisionRequest,
+    "decide",
+    |request| Some(&request.estimate),
+    |request| info(&request.subject, &request.action, &request.estimate)
+);
+post!(
+    ReservationCreateRequest,
+    "reserve",
+    |request| Some(&request.estimate),
+    |request| info(&request.subject, &request.action, &request.estimate)
+);
 post!(CommitRequest, "commit", |request| Some(&request.actual));
 post!(ReleaseRequest, "release", |_request| None);
 post!(ReservationExtendRequest, "extend", |_request| None);
-post!(EventCreateRequest, "event", |request| Some(&request.actual));
+post!(
+    EventCreateRequest,
+    "event",
+    |request| Some(&request.actual),
+    |request| info(&request.subject, &request.action, &request.actual)
+);
+
+fn info(subject: &Subject, action: &Action, amount: &Amount) -> Option<ReservationInfo> {
+    let (subject, action) = (subject.clone(), action.clone());
+    let purpose = Arc::new(Purpose { subject, action });
+    Some(ReservationInfo::new(purpose, Some(amount.clone())))
+}
 
 /// A request preceded by its key. Its members are flattened here, rather than in one struct per request, so that the
 /// key always comes first.

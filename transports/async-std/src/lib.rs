@@ -24,8 +24,8 @@ pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent, TransportError,
-    UnixMillis, models, money,
+    FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, Stats, TraceParent,
+    TransportError, UnixMillis, models, money, stats,
 };
 
 #[cfg(feature = "macros")]

@@ -9,7 +9,7 @@ use cycles_proto::session::Caller;
 use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
 use crate::builder::Adapter;
-use crate::engine::{Engine, Subscription};
+use crate::engine::{Engine, Shared, Subscription};
 
 /// The client of every adapter. Clones are cheap, and share their connections, journal, thread and observer.
 ///
@@ -81,6 +81,12 @@ impl Client {
             caller: ready.caller.with_trace_parent(parent),
             subscription: Arc::clone(&ready.subscription),
         })
+    }
+
+    /// The engine, if the client can be used.
+    pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
+        let ready = self.state.as_ref().ok()?;
+        Some(ready.engine.shared())
     }
 
     fn with(&self, change: impl FnOnce(&Ready) -> Ready) -> Self {

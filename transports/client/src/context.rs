@@ -9,9 +9,11 @@ use cycles_proto::InvalidCommit;
 use cycles_proto::UnixMillis;
 use cycles_proto::models::{Amount, Balance, Caps, CyclesMetrics, Decision, ReservationId};
 use cycles_proto::with_cycles_config::{CommitNotes, WithCyclesConfig};
+use tracing::Span;
 
 use crate::engine::Handle;
 use crate::guard::ReservationGuard;
+use crate::span::{self, ActionSpan};
 
 thread_local! {
     /// The context of the action that this thread is polling.
@@ -42,6 +44,7 @@ pub struct GuardContext {
     pub balances: Vec<Balance>,
     handle: Arc<Handle>,
     notes: Notes,
+    span: ActionSpan,
 }
 
 /// Another name for [`GuardContext`], which other SDKs use: `CyclesContext::current()`.
@@ -66,6 +69,7 @@ impl GuardContext {
             balances: response.balances.clone().unwrap_or_default(),
             handle: Arc::clone(&guard.held.handle),
             notes: Notes(Arc::new(Mutex::new(config.notes().clone()))),
+            span: span::of_action(guard),
         }
     }
 
@@ -77,6 +81,11 @@ impl GuardContext {
     /// attribute `cycles` has that function's context whenever it is polled.
     pub fn current() -> Option<Self> {
         ambient::current(&CURRENT)
+    }
+
+    /// The span that the action runs in.
+    pub(crate) fn span(&self) -> &Span {
+        self.span.get()
     }
 
     /// Sets the metrics to send with the commit. `latency_ms` is filled in if it is not set.

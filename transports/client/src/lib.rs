@@ -20,6 +20,8 @@ mod metered_stream;
 mod operations;
 #[cfg(feature = "async")]
 mod pages;
+mod span;
+mod stats;
 mod sync;
 mod transport;
 mod with_cycles;
@@ -41,6 +43,6 @@ pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent,
+    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, Stats, TraceParent,
     TransportError, UnixMillis, models, money,
 };

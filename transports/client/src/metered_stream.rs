@@ -15,6 +15,7 @@ use cycles_proto::{Error, Receipt};
 use crate::context::{CURRENT, GuardContext};
 use crate::engine::Handle;
 use crate::guard::ReservationGuard;
+use crate::span;
 
 /// A stream, an iterator or a reader whose items are charged to a reservation. Items pass through unchanged, and the
 /// lease is kept alive until the end or the drop. Made by a guard's `meter` and `try_meter`, and by `meter_read` of a
@@ -174,6 +175,7 @@ impl<S, F, P> Metered<S, F, P> {
         } = live;
         if let Some(context) = context {
             let notes = context.notes().lock().clone();
+            span::record(context.span(), notes.metrics());
             meter.add_notes(notes);
         }
         let settle = self.handle.end_meter(meter, end);
@@ -201,8 +203,9 @@ impl<P> Live<P> {
     /// Runs `f` in the function's context, or in the caller's if the guard was made by hand.
     pub(crate) fn within<O>(&mut self, f: impl FnOnce(&mut P, &mut Meter) -> O) -> O {
         let (source, meter) = (&mut self.source, &mut self.meter);
-        if self.context.is_some() {
-            ambient::enter(&CURRENT, &mut self.context, || f(source, meter))
+        if let Some(context) = &self.context {
+            let span = context.span().clone();
+            span.in_scope(|| ambient::enter(&CURRENT, &mut self.context, || f(source, meter)))
         } else {
             f(source, meter)
         }

@@ -9,12 +9,16 @@ use cycles_proto::Error;
 use cycles_proto::models::Amount;
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
+use tracing::Instrument as _;
+#[cfg(any(feature = "async", feature = "blocking"))]
+use tracing::Span;
 
 use crate::client::Client;
 use crate::completed::Completed;
 use crate::context::{CURRENT, GuardContext, Lease};
 #[cfg(any(feature = "async", feature = "blocking"))]
 use crate::guard::ReservationGuard;
+use crate::span;
 
 /// Runs an action on reserved budget. The lease is kept alive while the action runs, and the amount that the action
 /// returns with its value is charged. If the action fails, the budget is given back, or what it had
@@ -57,15 +61,16 @@ where
         .map_err(NotCompleted::NotReserved)?;
     let context = GuardContext::of(&guard, &config);
     let notes = context.notes();
-    let handed = context.clone();
+    let (handed, span) = (context.clone(), context.span().clone());
     let current = &mut Some(context);
     let began = guard.held.handle.now().mono;
     // In a block, so that everything the action holds is dropped before its budget is settled.
     let ended = {
-        let action = pin!(ambient::enter(&CURRENT, current, || action(handed)));
-        let action = pin!(ambient::follow(&CURRENT, current, action));
+        let action = pin!(span.in_scope(|| ambient::enter(&CURRENT, current, || action(handed))));
+        let action = pin!(ambient::follow(&CURRENT, current, action).instrument(span.clone()));
         run(action, guard.lease(), config.policy()).await
     };
+    span::record(&span, notes.lock().metrics());
     match ended {
         Some(Ok((value, actual))) => {
             // Committed in the same poll in which the action ended, so that a drop cannot come between and lose the
@@ -101,7 +106,12 @@ pub(crate) async fn open<S, E>(
         .await
         .map_err(NotCompleted::NotReserved)?;
     let mut context = Some(GuardContext::of(&guard, config));
-    match ambient::follow(&CURRENT, &mut context, pin!(body)).await {
+    let span = context
+        .as_ref()
+        .map_or_else(Span::none, |context| context.span().clone());
+    let body = pin!(body);
+    let body = ambient::follow(&CURRENT, &mut context, body);
+    match body.instrument(span).await {
         Ok(source) => Ok((guard, source, context)),
         Err(error) => {
             let _ = guard.release(ReleaseReason::ACTION_FAILED).await;

@@ -20,6 +20,7 @@ pub mod scripted;
 mod secrets;
 #[doc(hidden)]
 pub mod seed_program;
+mod statistics;
 mod test_setup;
 
 use std::fmt::Debug;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use cycles_proto::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_proto::{
-    CyclesConfig, Error, Event, Flushed, InvalidCommit, RawRequest, RawResponse, Receipt, UnixMillis,
+    CyclesConfig, Error, Event, Flushed, InvalidCommit, RawRequest, RawResponse, Receipt, Stats, UnixMillis,
 };
 
 pub use self::actions_without_a_cost::*;
@@ -42,6 +43,7 @@ pub use self::refused_costs::*;
 pub use self::request_headers::*;
 pub use self::returned_values::*;
 pub use self::secrets::*;
+pub use self::statistics::*;
 pub use self::test_setup::{commit, request, request_for};
 
 /// A client library under test.
@@ -76,6 +78,9 @@ pub trait Client: Debug + Sync {
 
     /// Settles as many costs as possible within `timeout`.
     fn flush(&self, timeout: Duration) -> Result<Unsettled, Error>;
+
+    /// Returns what the client has done so far.
+    fn stats(&self) -> Stats;
 
     /// Like [`flush`](Self::flush), but also settles records that were set aside as stale.
     fn flush_stale(&self, timeout: Duration) -> Result<Unsettled, Error>;
@@ -278,6 +283,8 @@ macro_rules! adapter_suite {
             a_metered_stream_ends_at_its_limit_and_is_charged_what_was_consumed
             a_metered_stream_keeps_to_the_caps_of_its_reservation
             a_metered_stream_that_ends_while_the_server_fails_is_charged_later
+            the_statistics_say_what_the_ledger_says
+            every_reservation_has_one_last_event_with_who_what_and_how_much
             a_raw_response_says_what_the_server_said
             a_raw_response_is_had_of_a_page_from_elsewhere_too
             the_key_is_nowhere

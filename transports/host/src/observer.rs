@@ -66,6 +66,13 @@ impl Observers {
         }))
     }
 
+    /// Whether anybody receives events: an observer, or a subscriber of the log. Calls nothing.
+    pub fn are_watching(&self) -> bool {
+        let is_logged =
+            tracing::level_filters::LevelFilter::current() != tracing::level_filters::LevelFilter::OFF;
+        is_logged || self.0.common().observer.is_some()
+    }
+
     /// Queues an event for [`drain`](Self::drain). Calls nothing and does not block, so that it may be used under a
     /// lock, which keeps the order.
     pub fn push(&self, event: Event) {

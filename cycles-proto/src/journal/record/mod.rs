@@ -17,11 +17,13 @@ use serde_json::value::RawValue;
 pub use self::id::RecordId;
 pub use self::name::{Partition, file_name, legacy_file_name, waiting_file_name};
 pub(super) use self::name::{stem, stem_of_cost};
-use self::read::{actual_in, key_of};
+use self::read::{actual_in, actual_source_in, key_of, purpose_in};
 use crate::backoff::LONGEST_PAUSE;
 use crate::models::{
     Action, Amount, CommitRequest, CyclesMetrics, IdempotencyKey, JsonObject, ReservationId, Subject,
 };
+use crate::outcome::ActualSource;
+pub use crate::outcome::Purpose;
 use crate::time::UnixMillis;
 
 /// The version of the format.
@@ -43,15 +45,6 @@ pub struct JournalRecord {
     key: Option<IdempotencyKey>,
     #[serde(skip)]
     id: RecordId,
-}
-
-/// The subject and action of a reservation, which an event in its place repeats.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Purpose {
-    /// The subject that spends.
-    pub subject: Subject,
-    /// The action.
-    pub action: Action,
 }
 
 /// How to settle a record.
@@ -182,6 +175,20 @@ impl JournalRecord {
             (Mode::Commit, named) => named.clone().map(|(unit, amount)| Amount::new(unit, amount)),
             (Mode::Event, _) => actual_in(self.body()),
         }
+    }
+
+    /// The subject and action of the reservation, as the body of the event says; `None` if there is no such body, or it
+    /// cannot be read.
+    pub fn purpose(&self) -> Option<Purpose> {
+        match self.event_fallback_body.as_ref()? {
+            Fallback::Unwritten(event) => Some((*event.purpose).clone()),
+            Fallback::Written(body) => purpose_in(body.get()),
+        }
+    }
+
+    /// Where the amount comes from, as the metadata of the body to send says.
+    pub(crate) fn actual_source(&self) -> ActualSource {
+        actual_source_in(self.body())
     }
 
     /// When the record was written.

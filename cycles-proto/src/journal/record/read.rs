@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Fallback, InvalidRecord, JournalRecord, Mode, RecordId, VERSION};
-use crate::models::{Amount, IdempotencyKey, ReservationId};
+use crate::models::{Action, Amount, IdempotencyKey, JsonObject, ReservationId, Subject};
+use crate::outcome::{ActualSource, Purpose};
 
 impl JournalRecord {
     /// Parses a record of any SDK.
@@ -118,6 +119,27 @@ pub(super) fn actual_in(body: &str) -> Option<Amount> {
         actual: Amount,
     }
     serde_json::from_str::<Body>(body).ok().map(|body| body.actual)
+}
+
+pub(super) fn purpose_in(body: &str) -> Option<Purpose> {
+    #[derive(Deserialize)]
+    struct Body {
+        subject: Subject,
+        action: Action,
+    }
+    let Body { subject, action } = serde_json::from_str(body).ok()?;
+    Some(Purpose { subject, action })
+}
+
+pub(super) fn actual_source_in(body: &str) -> ActualSource {
+    #[derive(Deserialize)]
+    struct Body {
+        metadata: Option<JsonObject>,
+    }
+    let metadata = serde_json::from_str::<Body>(body)
+        .ok()
+        .and_then(|body| body.metadata);
+    ActualSource::in_metadata(metadata.as_ref())
 }
 
 pub(super) fn key_of(body: &RawValue) -> Option<IdempotencyKey> {

@@ -104,6 +104,7 @@ mod tests {
             idempotency_key: None,
             trace_id: None,
             unit: None,
+            info: None,
         };
         let response = http::Response::builder().status(307).header("location", location);
         let info = ResponseInfo::of(&response.body(Bytes::new()).unwrap());

@@ -15,7 +15,9 @@ use crate::models::{
     CyclesEvidenceRef, DecisionReasonCode, ErrorCode, ErrorResponse, IdempotencyKey, InvalidRequest,
     JsonObject, ReservationCreateResponse, ReservationId, ReservationStatus, ResponseInfo, Unit,
 };
-use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsuccessful, is_open};
+use crate::outcome::{
+    Failure, FailureKind, InvalidCommit, OperationKind, ReservationInfo, Unsuccessful, is_open,
+};
 
 /// Why an operation did not succeed.
 ///
@@ -178,6 +180,8 @@ pub struct CallContext {
     pub trace_id: Option<String>,
     /// The unit of the call's amount.
     pub unit: Option<Unit>,
+    /// What the call is for, if it belongs to a reservation of this client, a decision or an event.
+    pub info: Option<ReservationInfo>,
     /// Whether the call is for a cost in a record. If so, the client repeats it from there, and the caller need not.
     pub is_recorded: bool,
 }

@@ -73,14 +73,19 @@ impl fmt::Display for TransportError {
     }
 }
 
-/// `commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit)`.
+/// `commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit) for 500 TOKENS, llm.completion
+/// gpt-4o, tenant:acme`.
 impl fmt::Display for CallContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.operation.operation_id())?;
         if let Some(id) = &self.reservation_id {
             write!(f, " of {}", shortened(id.as_str()))?;
         }
-        write!(f, " ({} {})", self.method(), shortened(&self.address()))
+        write!(f, " ({} {})", self.method(), shortened(&self.address()))?;
+        match &self.info {
+            Some(info) => write!(f, " for {}", shortened(&info.to_string())),
+            None => Ok(()),
+        }
     }
 }
 

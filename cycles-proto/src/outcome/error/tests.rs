@@ -15,6 +15,7 @@ fn call(operation: OperationKind) -> CallContext {
         idempotency_key: Some("k-1".into()),
         trace_id: Some("ours".into()),
         unit: Some(Unit::Tokens),
+        info: None,
     }
 }
 

@@ -154,6 +154,7 @@ impl Heartbeat {
         for ticket in open.filter_map(|extension| extension.by_hand) {
             let reservation_id = scene.id.clone();
             scene.common.events.push(Event::ExtendFailed {
+                info: None,
                 reservation_id,
                 ticket,
                 error: None,
@@ -213,6 +214,7 @@ impl Heartbeat {
     ) {
         let expires_at = response.expires_at();
         scene.common.events.push(Event::LeaseExtended {
+            info: None,
             reservation_id: scene.id.clone(),
             ticket: extension.by_hand,
             expires_at,
@@ -245,6 +247,7 @@ impl Heartbeat {
         match extension.by_hand {
             Some(_) if is_worth_repeating && !extension.is_repeated => self.by_hand.push_front(repeated),
             Some(ticket) => scene.common.events.push(Event::ExtendFailed {
+                info: None,
                 reservation_id: scene.id.clone(),
                 ticket,
                 error: Some(error),
@@ -256,6 +259,7 @@ impl Heartbeat {
                 Next::Beat(at) | Next::Retry(at) => {
                     self.beat = Beat::Again(at, repeated);
                     scene.common.events.push(Event::BeatFailed {
+                        info: None,
                         reservation_id: scene.id.clone(),
                         error,
                         retry_in: at.saturating_sub(scene.now.mono),
@@ -272,6 +276,7 @@ impl Heartbeat {
     fn stop(&mut self, scene: &mut Scene<'_>, reason: Stop, error: Option<Box<Error>>) {
         self.beat = Beat::Stopped;
         scene.common.events.push(Event::HeartbeatStopped {
+            info: None,
             reservation_id: scene.id.clone(),
             reason,
             error,
@@ -315,7 +320,10 @@ impl Heartbeat {
         if !self.told_lost {
             self.told_lost = true;
             let reservation_id = scene.id.clone();
-            scene.common.events.push(Event::LeaseLost { reservation_id });
+            scene.common.events.push(Event::LeaseLost {
+                info: None,
+                reservation_id,
+            });
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Desk {
     /// Calls without an answer so far, each with the time at which it was sent.
     pub(super) open: VecDeque<(Call, Duration)>,
     pub(super) events: Vec<Event>,
+    /// The last events of the reservation, which are not in the log.
+    pub(super) ends: Vec<Event>,
     /// Changes of the journal without a report so far.
     pub(super) stores: Vec<(Ticket, JournalWrite)>,
     pub(super) records: Vec<JournalRecord>,
@@ -64,6 +66,7 @@ impl Desk {
             calls: Vec::new(),
             open: VecDeque::new(),
             events: Vec::new(),
+            ends: Vec::new(),
             stores: Vec::new(),
             records: Vec::new(),
             journal: Journal::Works,
@@ -119,6 +122,7 @@ impl Desk {
                         Journal::Silent => self.stores.push((ticket, write)),
                     }
                 }
+                Step::Notify(event) if tell(&event) == "end" => self.ends.push(event),
                 Step::Notify(event) => {
                     self.log.push(tell(&event).to_owned());
                     self.events.push(event);
@@ -224,6 +228,7 @@ impl Desk {
     }
 
     pub(super) fn is_done(&mut self) -> bool {
+        self.settle();
         matches!(self.reservation.poll(self.now()), Step::Done)
     }
 
@@ -353,6 +358,12 @@ fn tell(event: &Event) -> &'static str {
         Event::ReleaseFailed { .. } => "release failed",
         Event::PlaceWrittenOff { .. } => "place written off",
         Event::Panicked { .. } => "panicked",
+        Event::Denied { .. }
+        | Event::NotReserved { .. }
+        | Event::Evaluated { .. }
+        | Event::Committed { .. }
+        | Event::Released { .. }
+        | Event::Expired { .. } => "end",
     }
 }
 

@@ -13,12 +13,14 @@
 //! | the amount is sacred | `settling::a_cost_that_cannot_be_charged_*`, `settling::what_breaks_a_limit_*` |
 //! | partial cost | `leaving` |
 //! | create | `reserving`, `verifying`, `releasing` |
+//! | every reservation has one last event | `ends` |
 //! | the heartbeat | `beating`, `extending` |
 //! | any input, at any time, of any driver | `driver` |
 
 mod beating;
 mod desk;
 mod driver;
+mod ends;
 mod extending;
 mod journal;
 mod large;

@@ -203,7 +203,7 @@ fn a_decision_that_denies_is_told_in_its_own_words() {
     let error = denied_by(ok(body));
     assert_eq!(
         error.to_string(),
-        "createReservation (POST http://h/v1/reservations): denied: ACTION_KIND_DENIED for tenant:acme/agent:a (the server asks you to wait 5 s). The ledger is \
+        "createReservation (POST http://h/v1/reservations) for 9 TOKENS, llm.completion m, tenant:acme: denied: ACTION_KIND_DENIED for tenant:acme/agent:a (the server asks you to wait 5 s). The ledger is \
          unchanged."
     );
     let Error::Denied {

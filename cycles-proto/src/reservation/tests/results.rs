@@ -228,57 +228,69 @@ fn every_event_names_the_reservation_that_it_is_about() {
     let ticket = Ticket(1);
     let about = [
         Event::LeaseExtended {
+            info: None,
             reservation_id: reservation_id(),
             ticket: None,
             expires_at: UnixMillis(1),
         },
         Event::ExtendFailed {
+            info: None,
             reservation_id: reservation_id(),
             ticket,
             error: None,
         },
         Event::BeatFailed {
+            info: None,
             reservation_id: reservation_id(),
             error: error(),
             retry_in: Duration::ZERO,
         },
         Event::HeartbeatStopped {
+            info: None,
             reservation_id: reservation_id(),
             reason: crate::outcome::Stop::Refused,
             error: None,
             lease_lasts: None,
         },
         Event::LeaseLost {
+            info: None,
             reservation_id: reservation_id(),
         },
         Event::CostNotTaken {
+            info: None,
             reservation_id: reservation_id(),
             why: Box::new(InvalidCommit::NotHeld),
             charged: None,
         },
         Event::JournalFailed {
+            info: None,
             reservation_id: reservation_id(),
             failure: StoreFailure::new("full"),
         },
         Event::SettlementFailed {
+            info: None,
             reservation_id: reservation_id(),
             error: error(),
             retry_in: None,
         },
         Event::SettlingByEvent {
+            info: None,
             reservation_id: reservation_id(),
         },
         Event::SetAside {
+            info: None,
             reservation_id: reservation_id(),
             reason: Aside::Stale,
             receipt: Box::new(Receipt::Stale),
         },
         Event::ChargedLess {
+            info: None,
             reservation_id: reservation_id(),
             actual: Amount::tokens(9),
             charged: Amount::tokens(5),
         },
         Event::ReleaseFailed {
+            info: None,
             reservation_id: reservation_id(),
             error: error(),
             retry_in: None,
@@ -288,7 +300,13 @@ fn every_event_names_the_reservation_that_it_is_about() {
         assert_eq!(event.reservation_id(), Some(&reservation_id()), "{event:?}");
     }
     let unreadable = Event::record_unreadable("v2-a.json", "cut off");
-    for none in [Event::ReservingAgain { error: error() }, unreadable] {
+    for none in [
+        Event::ReservingAgain {
+            info: None,
+            error: error(),
+        },
+        unreadable,
+    ] {
         assert_eq!(none.reservation_id(), None, "{none:?}");
     }
     let mut desk = Desk::new();

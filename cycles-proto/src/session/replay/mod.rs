@@ -52,6 +52,8 @@ pub struct Replayer {
     paused: BTreeMap<RecordId, (UnixMillis, Duration)>,
     /// How many records of the last scan are left for the next one.
     left: usize,
+    /// When the oldest record of the last scan was written.
+    oldest: Option<UnixMillis>,
     refusals: Refusals,
     /// When each record that is left was last sent, counted in records sent. The record that was sent longest ago goes
     /// first.
@@ -113,6 +115,7 @@ impl Replayer {
             settled_meanwhile: BTreeSet::new(),
             paused: BTreeMap::new(),
             left: 0,
+            oldest: None,
             refusals: Refusals::default(),
             tried: BTreeMap::new(),
             tried_before: 0,
@@ -335,6 +338,11 @@ impl Replayer {
         self.queue.len() + self.settling.len() + self.left
     }
 
+    /// When the oldest record of the last scan was written, if any is unsettled.
+    pub(crate) fn oldest(&self) -> Option<UnixMillis> {
+        self.oldest.filter(|_| self.unsettled() > 0)
+    }
+
     /// The planned time of the next scan, if any. If an input has changed this, [`poll`](Self::poll) has something new
     /// to return.
     pub fn next_look(&self) -> Option<Duration> {
@@ -385,7 +393,9 @@ impl Replayer {
             let id = record.id();
             !is_foreign && !self.live.contains(id) && known.insert(id.clone())
         };
-        records.into_iter().filter(is_ours).collect()
+        let ours: Vec<JournalRecord> = records.into_iter().filter(is_ours).collect();
+        self.oldest = ours.iter().map(JournalRecord::recorded_at).min();
+        ours
     }
 
     /// Ends the scan under way. Returns `false` if the ticket does not belong to that scan.

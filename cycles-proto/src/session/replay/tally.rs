@@ -50,6 +50,11 @@ impl Tally {
         self.charged_less += usize::from(matches!(event, Event::ChargedLess { .. }));
     }
 
+    /// The costs whose records are set aside, and the files that may be records.
+    pub(crate) fn set_aside(&self) -> usize {
+        self.set_aside.len() + self.corrupt
+    }
+
     /// Notes a cost that is in neither a ledger nor a record, and that nothing can settle any more.
     pub(crate) fn note_lost(&mut self) {
         self.unrecorded += 1;
@@ -103,8 +108,6 @@ impl Flushed {
             unrecorded,
             charged_less,
             ref late,
-            ref set_aside,
-            corrupt,
             unread,
             ..
         } = tally;
@@ -114,7 +117,7 @@ impl Flushed {
             recorded: journal.map_or(0, Replayer::unsettled) + late.len(),
             unrecorded,
             charged_less,
-            set_aside: set_aside.len() + corrupt,
+            set_aside: tally.set_aside(),
             is_certain: is_read && unread == 0,
         }
     }

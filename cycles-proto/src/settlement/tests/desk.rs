@@ -118,6 +118,12 @@ impl Desk {
                     | Event::RecordsElsewhere { .. }
                     | Event::PlaceWrittenOff { .. }
                     | Event::Panicked { .. }
+                    | Event::Denied { .. }
+                    | Event::NotReserved { .. }
+                    | Event::Evaluated { .. }
+                    | Event::Committed { .. }
+                    | Event::Released { .. }
+                    | Event::Expired { .. }
                     | Event::ReleaseFailed { .. }) => panic!("no event of a settlement: {other:?}"),
                 }),
                 Step::Wait(Some(at)) => {

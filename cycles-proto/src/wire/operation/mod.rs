@@ -148,6 +148,7 @@ impl<T: Reply> Operation<T> {
         let encoded = path.and_then(|path| Encoded::post(config, Reads::of::<T>(kind), path, &seed, request));
         let mut operation = Self::new(config, kind, encoded)?;
         operation.context.unit = request.amount().map(|amount| amount.unit.clone());
+        operation.context.info = request.info();
         Ok(operation)
     }
 
@@ -175,6 +176,7 @@ impl<T: Reply> Operation<T> {
             idempotency_key: encoded.idempotency_key().cloned(),
             trace_id: encoded.trace_id(config),
             unit: None,
+            info: None,
         };
         let timeout = config.attempt_timeout();
         let config = Arc::clone(config);

@@ -443,7 +443,7 @@ fn a_missing_budget_says_which_unit_was_asked_for() {
     );
     assert_eq!(
         error.to_string(),
-        "createEvent (POST http://localhost:7878/base/v1/events): 404 NOT_FOUND: Budget not found for provided scope: tenant:acme. The ledger is unchanged. \
+        "createEvent (POST http://localhost:7878/base/v1/events) for 5 TOKENS, api.call geocode, tenant:acme: 404 NOT_FOUND: Budget not found for provided scope: tenant:acme. The ledger is unchanged. \
          Request q. The amount was in TOKENS; does the scope have its budget in another unit?"
     );
     let of_a_reservation = done(start().handle(SOON, Ok(&reply))).unwrap_err();

@@ -13,7 +13,7 @@ use core::time::Duration;
 
 use cycles_host::Observer;
 use cycles_proto::config::Settings;
-use cycles_proto::{Error, Flushed, TraceParent};
+use cycles_proto::{Error, Flushed, Stats, TraceParent};
 
 pub use self::guard::ReservationGuard;
 pub use self::guard_meter::Metered;
@@ -58,6 +58,15 @@ impl Client {
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         Self(self.0.with_trace_parent(parent))
+    }
+
+    /// Returns the statistics of this client and its clones since it was created, by tenant: what was reserved, denied
+    /// and charged, and what is under way. Takes no lock and does not block. All zero if the client cannot be used.
+    ///
+    /// [`Stats::to_prometheus`] is the text for a `/metrics` endpoint. With the feature `metrics` the same numbers also
+    /// go to the recorder of the [`metrics`](https://docs.rs/metrics) crate, after each event.
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
     }
 
     /// Settles what can be settled, from this process and from the journal. Blocks until nothing is in progress any

@@ -27,7 +27,8 @@ use std::time::Duration;
 use cycles_host::Process;
 use cycles_host::journal::Claim;
 use cycles_proto::session::{CallKey, Caller, Close, Key, Principal, Session};
-use cycles_proto::{Answer, ConfigError, CyclesConfig, Error, Now, Operation, Ticket};
+use cycles_proto::stats::Live;
+use cycles_proto::{Answer, ConfigError, CyclesConfig, Error, Now, Operation, Stats, Ticket};
 
 pub use self::background::{Background, Run, Running};
 #[cfg(feature = "blocking")]
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     is_timed: AtomicBool,
     starting: Mutex<()>,
     transport: Arc<dyn Transport>,
+    /// The session's statistics, which are read without the lock.
+    stats: Arc<Live>,
     state: Mutex<State>,
     /// Notified when the session has made progress while a thread waits for it.
     written: Condvar,
@@ -98,14 +101,16 @@ struct OpenJournal {
 impl Engine {
     pub(crate) fn new(config: &Arc<CyclesConfig>, (transport, clock): Adapter) -> Result<Self, ConfigError> {
         let seed = crate::sync::seed()?;
+        let session = Session::new(Arc::clone(config), seed);
         Ok(Self(Arc::new(Shared {
+            stats: session.stats(),
             process: Process::current(),
             clock,
             is_timed: AtomicBool::new(false),
             starting: Mutex::default(),
             transport,
             state: Mutex::new(State {
-                session: Session::new(Arc::clone(config), seed),
+                session,
                 deadline: None,
                 timer: None,
                 waiting: HashMap::new(),
@@ -160,6 +165,11 @@ impl Shared {
 
     pub(crate) fn is_usable(&self) -> bool {
         self.process.is_current()
+    }
+
+    /// The session's statistics. Takes no lock.
+    pub(crate) fn stats(&self) -> Stats {
+        self.stats.snapshot(self.now().wall)
     }
 
     pub(crate) fn now(&self) -> Now {

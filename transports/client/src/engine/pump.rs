@@ -24,6 +24,9 @@ pub(super) struct Batch {
     readings: Vec<Reading>,
     claims: Vec<Claim>,
     observers: Vec<Observers>,
+    /// Whether there was an event, watched or not.
+    #[cfg(feature = "metrics")]
+    has_events: bool,
     /// Values to drop without the lock, because that may run foreign code.
     gone: (Vec<Observers>, Vec<Arc<Attempt>>),
     /// Whether the clock has to tick sooner than was last reported to it.
@@ -128,8 +131,14 @@ impl Shared {
             }
             Step::Notify(id, event) => {
                 let observers = state.subscriptions.of(id);
-                observers.push(event);
-                batch.observers.push(observers.clone());
+                #[cfg(feature = "metrics")]
+                {
+                    batch.has_events = true;
+                }
+                if observers.are_watching() {
+                    observers.push(event);
+                    batch.observers.push(observers.clone());
+                }
             }
             Step::Wait(_) => {}
         }
@@ -184,6 +193,11 @@ impl Shared {
         }
         for observers in batch.observers {
             observers.drain();
+        }
+        #[cfg(feature = "metrics")]
+        if batch.has_events {
+            // The recorder is foreign code.
+            let _ = catch_unwind(AssertUnwindSafe(|| crate::stats::record(&self.stats())));
         }
         for waker in batch.wakers {
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));

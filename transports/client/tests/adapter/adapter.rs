@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt as _};
 use runcycles::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use runcycles::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
-    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
+    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, Stats, UnixMillis, WithCyclesConfig,
     try_with_cycles,
 };
 
@@ -72,6 +72,10 @@ impl Client for Awaited {
 
     fn flush(&self, timeout: Duration) -> Result<Unsettled, Error> {
         Ok(block_on(self.0.flush(timeout))?.into())
+    }
+
+    fn stats(&self) -> Stats {
+        self.0.stats()
     }
 
     fn flush_stale(&self, timeout: Duration) -> Result<Unsettled, Error> {

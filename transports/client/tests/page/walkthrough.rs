@@ -55,7 +55,7 @@ async fn decision_handling() -> Outcome {
     let nobody = elsewhere("cyc_live_unknown", "http://127.0.0.1:9");
     let said = handle_the_decision(&nobody, 7).await?;
     assert!(
-        said.starts_with("Network error (retryable): createReservation (POST http://127.0.0.1:9/v1/reservations): no connection"),
+        said.starts_with("Network error (retryable): createReservation (POST http://127.0.0.1:9/v1/reservations) for 7 TOKENS, llm.completion gpt-4o, tenant:acme-corp: no connection"),
         "{said}"
     );
     let unusable = elsewhere("", "http://127.0.0.1:9");

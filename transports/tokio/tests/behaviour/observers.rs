@@ -101,7 +101,7 @@ fn an_observer_is_told_in_order_and_by_one_at_a_time_even_if_it_panics() {
         assert!(client.flush(PATIENCE).await.unwrap().is_complete());
         ids
     });
-    wait_until("all is told", || order.lock().unwrap().len() == 100);
+    wait_until("all is told", || order.lock().unwrap().len() == 150);
     let order = order.lock().unwrap();
     for id in ids {
         let of_one: Vec<_> = order
@@ -109,6 +109,6 @@ fn an_observer_is_told_in_order_and_by_one_at_a_time_even_if_it_panics() {
             .filter(|(of, _)| *of == id)
             .map(|(_, name)| name.as_str())
             .collect();
-        assert_eq!(of_one, ["Granted", "ExtendFailed"]);
+        assert_eq!(of_one, ["Granted", "ExtendFailed", "Released"]);
     }
 }

@@ -8,7 +8,7 @@ use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard,
 use cycles_ureq::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
-    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
+    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, Stats, UnixMillis, WithCyclesConfig,
     try_with_cycles,
 };
 
@@ -58,6 +58,10 @@ impl Client for OnUreq {
 
     fn flush(&self, timeout: Duration) -> Result<Unsettled, Error> {
         Ok(self.0.flush(timeout)?.into())
+    }
+
+    fn stats(&self) -> Stats {
+        self.0.stats()
     }
 
     fn flush_stale(&self, timeout: Duration) -> Result<Unsettled, Error> {

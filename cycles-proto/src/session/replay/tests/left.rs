@@ -58,16 +58,19 @@ fn a_flush_is_complete_if_nothing_is_left_anywhere_and_that_is_certain() {
 fn a_cost_that_was_not_taken_or_was_charged_for_less_leaves_a_flush_incomplete() {
     let reservation_id: ReservationId = "a".into();
     let untaken = |charged| Event::CostNotTaken {
+        info: None,
         reservation_id: reservation_id.clone(),
         why: Box::new(InvalidCommit::NotTold),
         charged,
     };
     let less = Event::ChargedLess {
+        info: None,
         reservation_id: reservation_id.clone(),
         actual: Amount::tokens(9),
         charged: Amount::tokens(5),
     };
     let by_event = Event::SettlingByEvent {
+        info: None,
         reservation_id: reservation_id.clone(),
     };
     for (event, unrecorded, charged_less) in [

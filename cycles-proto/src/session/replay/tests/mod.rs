@@ -53,6 +53,7 @@ fn context() -> CallContext {
         idempotency_key: None,
         trace_id: None,
         unit: None,
+        info: None,
     }
 }
 

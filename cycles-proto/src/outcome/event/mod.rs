@@ -1,9 +1,15 @@
 //! Events: reports to observers about reservations and costs.
 
+mod about;
+mod json;
+
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::{Aside, Error, InvalidCommit, Receipt, Stop, StoreFailure};
+use super::{
+    ActualSource, Aside, ChargedBy, Error, InvalidCommit, Receipt, ReleaseReason, ReservationInfo, Stop,
+    StoreFailure,
+};
 use crate::models::{Amount, IdempotencyKey, InvalidRequest, ReservationCreateResponse, ReservationId};
 use crate::ticket::Ticket;
 use crate::time::UnixMillis;
@@ -15,18 +21,24 @@ pub enum Event {
     /// The first attempt to reserve failed, and the client asks once more under the same key.
     #[non_exhaustive]
     ReservingAgain {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The error.
         error: Box<Error>,
     },
     /// The reservation is held, and the action may run.
     #[non_exhaustive]
     Granted {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The ledger's full answer.
         response: Arc<ReservationCreateResponse>,
     },
     /// The lease was extended.
     #[non_exhaustive]
     LeaseExtended {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// The extension that the caller asked for; `None` if the heartbeat sent it.
@@ -37,6 +49,8 @@ pub enum Event {
     /// An extension that the caller asked for failed. The heartbeat continues as before.
     #[non_exhaustive]
     ExtendFailed {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// The extension.
@@ -47,6 +61,8 @@ pub enum Event {
     /// A beat failed and will be tried again. The action is not affected.
     #[non_exhaustive]
     BeatFailed {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// The error.
@@ -58,6 +74,8 @@ pub enum Event {
     /// until the lease and its grace period are over, by an event after that.
     #[non_exhaustive]
     HeartbeatStopped {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// Which rule stopped it.
@@ -72,6 +90,8 @@ pub enum Event {
     /// heartbeat has stopped.
     #[non_exhaustive]
     LeaseLost {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
     },
@@ -79,6 +99,8 @@ pub enum Event {
     /// ended without it.
     #[non_exhaustive]
     CostNotTaken {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// What is wrong with the cost.
@@ -90,6 +112,8 @@ pub enum Event {
     /// Something other than the amount broke a limit and was left out of the commit. The commit continues.
     #[non_exhaustive]
     CommitTrimmed {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// What was left out, and which limit it broke.
@@ -99,6 +123,8 @@ pub enum Event {
     /// this process knows of the cost until it is settled.
     #[non_exhaustive]
     JournalFailed {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// The failure, as the system reported it.
@@ -138,6 +164,8 @@ pub enum Event {
     /// An attempt to settle failed.
     #[non_exhaustive]
     SettlementFailed {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// The error.
@@ -148,6 +176,8 @@ pub enum Event {
     /// The reservation is over, so its cost is settled by an event under the same key.
     #[non_exhaustive]
     SettlingByEvent {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
     },
@@ -155,6 +185,8 @@ pub enum Event {
     /// it are no longer a concern.
     #[non_exhaustive]
     SettledLate {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// What became of the cost.
@@ -166,6 +198,8 @@ pub enum Event {
     /// server did before you charge again.
     #[non_exhaustive]
     ChargedLess {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// What the action cost.
@@ -180,6 +214,8 @@ pub enum Event {
     /// all.
     #[non_exhaustive]
     CostUnrecorded {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// The cost. Charge it by hand under the same key: while the server remembers the key, it counts once.
@@ -191,6 +227,8 @@ pub enum Event {
     /// decide about.
     #[non_exhaustive]
     SetAside {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// Why it was set aside.
@@ -217,12 +255,87 @@ pub enum Event {
     /// An attempt to release failed. In any case the budget is free again when the lease ends.
     #[non_exhaustive]
     ReleaseFailed {
+        /// What it is for.
+        info: Option<ReservationInfo>,
         /// The reservation.
         reservation_id: ReservationId,
         /// The error.
         error: Box<Error>,
         /// The wait before the next attempt; `None` if there is none.
         retry_in: Option<Duration>,
+    },
+    /// The ledger denied the reservation, so the action does not run. The last event of its reservation.
+    #[non_exhaustive]
+    Denied {
+        /// What it was for.
+        info: Option<ReservationInfo>,
+        /// The denial; [`Error::reason`] says why.
+        error: Box<Error>,
+        /// The time since the reservation was requested.
+        took: Duration,
+    },
+    /// There is no reservation, and the ledger did not deny it: it could not be reached, or it refused the request. The
+    /// action does not run. The last event of its reservation.
+    #[non_exhaustive]
+    NotReserved {
+        /// What it was for.
+        info: Option<ReservationInfo>,
+        /// The error.
+        error: Box<Error>,
+        /// The time since the reservation was requested.
+        took: Duration,
+    },
+    /// A dry run was answered: nothing is held, and the action does not run. The last event of its reservation.
+    #[non_exhaustive]
+    Evaluated {
+        /// What it was for.
+        info: Option<ReservationInfo>,
+        /// The answer that a real request would have had.
+        response: Box<ReservationCreateResponse>,
+        /// The time since the reservation was requested.
+        took: Duration,
+    },
+    /// The cost is in the ledger. The last event of its reservation.
+    #[non_exhaustive]
+    Committed {
+        /// The reservation.
+        reservation_id: ReservationId,
+        /// What it was for.
+        info: Option<ReservationInfo>,
+        /// What the ledger charged; `None` only if another program wrote the record and it has no readable amount.
+        charged: Option<Amount>,
+        /// Whether a commit or an event charged it.
+        charged_by: ChargedBy,
+        /// Where the amount comes from.
+        source: ActualSource,
+        /// The time since the reservation was requested; `None` if an earlier run requested it.
+        took: Option<Duration>,
+    },
+    /// The budget is given back, and nothing was charged. The last event of its reservation.
+    #[non_exhaustive]
+    Released {
+        /// The reservation.
+        reservation_id: ReservationId,
+        /// What it was for.
+        info: Option<ReservationInfo>,
+        /// Why it was given back.
+        reason: ReleaseReason,
+        /// The time since the reservation was requested.
+        took: Duration,
+    },
+    /// Nothing was charged, and the release was not confirmed: the budget is free once the lease ends. The last event of
+    /// its reservation.
+    #[non_exhaustive]
+    Expired {
+        /// The reservation.
+        reservation_id: ReservationId,
+        /// What it was for.
+        info: Option<ReservationInfo>,
+        /// Why the release was not confirmed; `None` if it was not sent, because
+        /// [spending that could not be accepted](Self::CostNotTaken) was reported.
+        error: Option<Box<Error>>,
+        /// The time since the reservation was requested.
+        took: Duration,
     },
 }
 
@@ -242,63 +355,6 @@ impl Event {
             directory: directory.into(),
         }
     }
-
-    /// The variant's name in snake case, as a label for metrics and log fields. The label of an event never changes.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::ReservingAgain { .. } => "reserving_again",
-            Self::Granted { .. } => "granted",
-            Self::LeaseExtended { .. } => "lease_extended",
-            Self::ExtendFailed { .. } => "extend_failed",
-            Self::BeatFailed { .. } => "beat_failed",
-            Self::HeartbeatStopped { .. } => "heartbeat_stopped",
-            Self::LeaseLost { .. } => "lease_lost",
-            Self::CostNotTaken { .. } => "cost_not_taken",
-            Self::CommitTrimmed { .. } => "commit_trimmed",
-            Self::JournalFailed { .. } => "journal_failed",
-            Self::RecordUnreadable { .. } => "record_unreadable",
-            Self::SecondCost { .. } => "second_cost",
-            Self::RecordsElsewhere { .. } => "records_elsewhere",
-            Self::SettlementFailed { .. } => "settlement_failed",
-            Self::SettlingByEvent { .. } => "settling_by_event",
-            Self::SettledLate { .. } => "settled_late",
-            Self::ChargedLess { .. } => "charged_less",
-            Self::CostUnrecorded { .. } => "cost_unrecorded",
-            Self::SetAside { .. } => "set_aside",
-            Self::PlaceWrittenOff { .. } => "place_written_off",
-            Self::Panicked { .. } => "panicked",
-            Self::ReleaseFailed { .. } => "release_failed",
-        }
-    }
-
-    /// The reservation that the event is about, if there is one yet.
-    pub fn reservation_id(&self) -> Option<&ReservationId> {
-        match self {
-            Self::ReservingAgain { .. } | Self::RecordUnreadable { .. } | Self::RecordsElsewhere { .. } => {
-                None
-            }
-            Self::PlaceWrittenOff { reservation_id } | Self::Panicked { reservation_id } => {
-                reservation_id.as_ref()
-            }
-            Self::Granted { response } => response.reservation_id.as_ref(),
-            Self::LeaseExtended { reservation_id, .. }
-            | Self::ExtendFailed { reservation_id, .. }
-            | Self::BeatFailed { reservation_id, .. }
-            | Self::HeartbeatStopped { reservation_id, .. }
-            | Self::LeaseLost { reservation_id }
-            | Self::CostNotTaken { reservation_id, .. }
-            | Self::CommitTrimmed { reservation_id, .. }
-            | Self::JournalFailed { reservation_id, .. }
-            | Self::SecondCost { reservation_id, .. }
-            | Self::SettlementFailed { reservation_id, .. }
-            | Self::SettlingByEvent { reservation_id }
-            | Self::SettledLate { reservation_id, .. }
-            | Self::ChargedLess { reservation_id, .. }
-            | Self::SetAside { reservation_id, .. }
-            | Self::CostUnrecorded { reservation_id, .. }
-            | Self::ReleaseFailed { reservation_id, .. } => Some(reservation_id),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -310,9 +366,11 @@ mod tests {
         let reservation_id = || ReservationId::from("r");
         for event in [
             Event::LeaseLost {
+                info: None,
                 reservation_id: reservation_id(),
             },
             Event::SettlingByEvent {
+                info: None,
                 reservation_id: reservation_id(),
             },
             Event::record_unreadable("f", "r"),
