@@ -24,32 +24,47 @@ pub enum Step {
     Done,
 }
 
-/// Events that wait to be handed out. A machine holds no memory for them while it has none: see
-/// [`swap_room`](Self::swap_room).
+/// Events that wait to be handed out. When empty, it holds no memory, unless a session has lent it some.
 #[derive(Debug, Default)]
-pub(crate) struct Events(VecDeque<Event>);
+pub(crate) struct Events {
+    queue: VecDeque<Event>,
+    is_lent: bool,
+}
 
 impl Events {
     pub(crate) fn push(&mut self, event: Event) {
-        self.0.push_back(event);
+        self.queue.push_back(event);
     }
 
     pub(crate) fn extend(&mut self, events: impl IntoIterator<Item = Event>) {
-        self.0.extend(events);
+        self.queue.extend(events);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.queue.is_empty()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        self.0.pop_front()
+        let event = self.queue.pop_front()?;
+        if self.queue.is_empty() && !self.is_lent {
+            self.queue = VecDeque::new();
+        }
+        Some(event)
     }
 
-    /// Exchanges the memory of two queues, unless an event waits in one of them.
-    pub(crate) fn swap_room(&mut self, other: &mut Self) {
-        if self.0.is_empty() && other.0.is_empty() {
-            core::mem::swap(&mut self.0, &mut other.0);
+    /// Takes this memory while the machine runs, so that an event costs no allocation.
+    pub(crate) fn borrow(&mut self, room: &mut VecDeque<Event>) {
+        if self.is_empty() {
+            core::mem::swap(&mut self.queue, room);
+            self.is_lent = true;
         }
+    }
+
+    /// Gives the memory back, unless an event waits in it.
+    pub(crate) fn give_back(&mut self, room: &mut VecDeque<Event>) {
+        if self.is_lent && self.is_empty() {
+            core::mem::swap(&mut self.queue, room);
+        }
+        self.is_lent = false;
     }
 }

@@ -213,9 +213,9 @@ impl Reservation {
         Attempt::is(self.phase.attempt(), ticket)
     }
 
-    /// Exchanges the room for events if no event waits in it, so that the session can lend its own.
-    pub(crate) fn swap_room(&mut self, room: &mut Events) {
-        self.common.events.swap_room(room);
+    /// The events that wait to be handed out, so that a session can lend memory for them.
+    pub(crate) fn events(&mut self) -> &mut Events {
+        &mut self.common.events
     }
 
     /// Whether a cost was handed over, and is on its way into the ledger.

@@ -242,9 +242,9 @@ impl Session {
     pub(super) fn act<T>(&mut self, key: SlabKey, act: impl FnOnce(&mut Reservation) -> T) -> Option<T> {
         let mut machine = self.reservations.get_mut(key)?.take_machine()?;
         self.lost.extend(self.acting.replace(key));
-        machine.swap_room(&mut self.room);
+        machine.events().borrow(&mut self.room);
         let done = act(&mut machine);
-        machine.swap_room(&mut self.room);
+        machine.events().give_back(&mut self.room);
         self.acting = None;
         self.reservations.get_mut(key)?.put_back(machine);
         Some(done)

@@ -62,8 +62,8 @@ pub use self::step::{Scanned, Step};
 use self::timers::Timers;
 use crate::config::{ConfigError, CyclesConfig};
 use crate::idempotency::Seed;
+use crate::outcome::Event;
 use crate::stats::Live;
-use crate::step::Events;
 use crate::time::Now;
 
 /// Everything that belongs to one client: reservations, calls, timers, and the replay of its journals.
@@ -92,8 +92,8 @@ pub struct Session {
     lost: Vec<SlabKey>,
     closed: Option<Close>,
     stats: Arc<Live>,
-    /// Room for the events of the reservation whose machine is running, so that an event costs no allocation.
-    room: Events,
+    /// Memory for the events of the reservation whose machine is running, so that an event costs no allocation.
+    room: VecDeque<Event>,
 }
 
 /// Something that a caller may wait for.
@@ -134,7 +134,7 @@ impl Session {
             lost: Vec::new(),
             closed: None,
             stats,
-            room: Events::default(),
+            room: VecDeque::new(),
         }
     }
 

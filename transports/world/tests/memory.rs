@@ -83,6 +83,51 @@ fn polling_a_session_of_10_000_leases_of_which_none_is_due_allocates_nothing() {
     assert_eq!((info.count_total, info.bytes_total), (0, 0));
 }
 
+#[test]
+fn an_event_that_nobody_watches_allocates_nothing() {
+    let reservation = ReservationOnLedger::new();
+    let mut ledger = reservation.ledger;
+    let config = CyclesConfig::builder(DEFAULT_API_KEY, "http://localhost:7878").journal_enabled(false);
+    let config = Arc::new(config.build().unwrap());
+    let mut session = Session::new(Arc::clone(&config), Seed([1; 16]));
+    let caller = session.caller(config).unwrap();
+    let mut now = reading(Duration::ZERO);
+    let mut seen = Vec::with_capacity(64);
+    let mut wake = Duration::ZERO;
+    // The first life makes the room that later ones use.
+    for life in 0..3_u64 {
+        seen.clear();
+        let seed = Seed(u128::from(life + 1).to_be_bytes());
+        let key = session.reserve(now, &caller, small_request(), seed).unwrap();
+        for act in 0..3 {
+            match act {
+                1 => now = reading(wake),
+                2 => session.abandon(now, key),
+                _ => {}
+            }
+            loop {
+                let mut step = session::Step::Wait(None);
+                let info = measure(|| step = session.poll(now));
+                match step {
+                    session::Step::Notify(_, event) => seen.push((event.kind(), info.count_total)),
+                    session::Step::Send(call) => {
+                        session.begun(now, call.ticket);
+                        let response = ledger.handle(now.wall, &call.request);
+                        session.handle(now, call.ticket, call.reader.read(Ok(&response)));
+                    }
+                    session::Step::Wait(at) => {
+                        wake = at.unwrap_or_default();
+                        break;
+                    }
+                    step => panic!("{step:?}"),
+                }
+            }
+        }
+    }
+    // The grant's response is shared with the caller, and was made when the answer was read.
+    assert_eq!(seen, [("granted", 0), ("lease_extended", 0), ("released", 0)]);
+}
+
 /// A small estimate, so that ten thousand of them fit into the budget.
 fn small_request() -> ReservationCreateRequest {
     ReservationCreateRequest::builder()
