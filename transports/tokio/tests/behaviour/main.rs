@@ -34,6 +34,8 @@ mod scene;
 mod secrets;
 #[path = "../../../client/tests/adapter/support.rs"]
 mod support;
+#[path = "../../../client/tests/adapter/tenants.rs"]
+mod tenants;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]

@@ -43,6 +43,8 @@ mod proxy;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../../client/tests/adapter/tenants.rs"]
+mod tenants;
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 #[path = "../../../client/tests/adapter/tls.rs"]
 mod tls;
