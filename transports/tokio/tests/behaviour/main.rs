@@ -13,6 +13,8 @@ mod adapter;
 mod after_a_fork;
 #[path = "../../../client/tests/adapter/alone.rs"]
 mod alone;
+#[path = "../../../client/tests/adapter/async_test_clock.rs"]
+mod async_test_clock;
 mod executor;
 #[path = "../../../client/tests/adapter/given.rs"]
 mod given;
@@ -36,6 +38,8 @@ mod secrets;
 mod support;
 #[path = "../../../client/tests/adapter/tenants.rs"]
 mod tenants;
+#[path = "../../../client/tests/adapter/test_clock.rs"]
+mod test_clock;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
@@ -62,6 +66,7 @@ mod late_costs;
 mod log;
 mod lookups;
 mod observers;
+mod paused_clock;
 mod probing;
 #[cfg(feature = "macros")]
 mod python_page;

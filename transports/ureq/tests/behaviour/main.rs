@@ -45,6 +45,8 @@ mod secrets;
 mod support;
 #[path = "../../../client/tests/adapter/tenants.rs"]
 mod tenants;
+#[path = "../../../client/tests/adapter/test_clock.rs"]
+mod test_clock;
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 #[path = "../../../client/tests/adapter/tls.rs"]
 mod tls;
