@@ -50,7 +50,7 @@ use crate::transport::Clock;
 /// What stands still with the clock: leases, beats, retries, the deadlines of attempts, [flushes](crate::Client::flush)
 /// and the ages of recorded costs. An attempt that gets no answer times out only if the clock is moved, and the clock
 /// does not move while an attempt is under way. Use faults that end the attempt, such as `503` or `lose-response`, and
-/// not those that delay it. Connecting and the observers' thread take the machine's time.
+/// not those that delay it. Connecting, the observers' thread and ureq's own limit of an attempt take the machine's time.
 #[derive(Clone)]
 pub struct TestClock(Arc<Inner>);
 

@@ -60,6 +60,10 @@ fn budgets(sandbox: &Sandbox) -> Vec<(i64, i64)> {
 fn each_tenant_of_a_client_is_charged_in_its_own_budget() {
     let (sandbox, journal) = (sandbox(), TempDir::new());
     let (_, each) = clients(&sandbox, &journal);
+    for (client, (tenant, key)) in each.iter().zip(TENANTS) {
+        assert_eq!(client.config().tenant.as_deref(), Some(tenant));
+        assert_eq!(client.config().api_key, key);
+    }
     for (client, cost) in each.iter().zip([5, 6, 7]) {
         let guard = call!(client.reserve(request(100))).unwrap();
         assert_eq!(
