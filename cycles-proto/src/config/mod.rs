@@ -114,6 +114,20 @@ impl CyclesConfig {
         })
     }
 
+    /// Returns the same configuration with these subject defaults; levels that `subject` leaves out stay as they are.
+    ///
+    /// # Errors
+    /// The resulting defaults are not valid.
+    pub fn with_subject(&self, subject: Subject) -> Result<Self, ConfigError> {
+        let subject = subject.or(&self.subject);
+        subject.check_partial().map_err(ConfigError::Subject)?;
+        Ok(Self {
+            settings: self.settings.with_subject(&subject),
+            subject,
+            ..self.clone()
+        })
+    }
+
     /// Returns the same configuration within this trace.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {

@@ -172,6 +172,13 @@ impl Settings {
     pub(super) fn for_principal(&self, api_key: &str, subject: &Subject) -> Self {
         Self {
             api_key: GivenKey::new(api_key.to_owned()),
+            ..self.with_subject(subject)
+        }
+    }
+
+    /// The same settings with these subject defaults.
+    pub(super) fn with_subject(&self, subject: &Subject) -> Self {
+        Self {
             tenant: subject.tenant.clone(),
             workspace: subject.workspace.clone(),
             app: subject.app.clone(),

@@ -284,3 +284,33 @@ fn the_settings_of_another_principal_are_its_own() {
         (&subject, &subject)
     );
 }
+
+#[test]
+fn a_subject_replaces_the_levels_that_it_gives() {
+    let config = CyclesConfig::builder(KEY, URL)
+        .tenant("one")
+        .agent("a")
+        .build()
+        .unwrap();
+    let given = Subject {
+        agent: Some("b".into()),
+        dimensions: Some([("region".into(), "eu".into())].into()),
+        ..Subject::default()
+    };
+    let other = config.with_subject(given.clone()).unwrap();
+    let expected = Subject {
+        tenant: Some("one".into()),
+        ..given
+    };
+    assert_eq!(other.subject(), &expected);
+    assert_eq!(
+        (other.tenant.as_deref(), other.agent.as_deref()),
+        (Some("one"), Some("b"))
+    );
+    assert_eq!(other.api_key, KEY);
+    let bad = Subject {
+        app: Some("a/b".into()),
+        ..Subject::default()
+    };
+    assert!(matches!(config.with_subject(bad), Err(ConfigError::Subject(_))));
+}

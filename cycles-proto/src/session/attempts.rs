@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::caller::ObserverId;
+use super::caller::{ObserverId, Principal};
 use super::calls::{CallId, Next};
 use super::idle_connections::Since;
 use super::outstanding_work::{self, Attempt, Of, Outstanding, State};
@@ -100,7 +100,7 @@ impl Session {
                 attempt.state = State::Queued(Box::new(call));
             }
             self.set_attempt_timer(key, Some(deadline));
-            self.places.wait(priority, key);
+            self.places.wait(priority, self.principal_of(of), key);
         }
     }
 
@@ -172,6 +172,14 @@ impl Session {
             }
             Priority::Settlement | Priority::Reservation | Priority::Plain | Priority::Own => priority,
         }
+    }
+
+    fn principal_of(&self, of: Of) -> Principal {
+        let principal = match of {
+            Of::Reservation(key) => self.reservations.get(key).map(|it| it.principal),
+            Of::Call(key) => self.calls.get(key).map(|it| it.principal),
+        };
+        principal.unwrap_or(Principal(0))
     }
 
     fn link(&mut self, key: SlabKey, of: Of) {

@@ -48,6 +48,13 @@ impl Session {
         }
     }
 
+    /// Whether the driver still has something to report: the result of a call, a write or a scan. If not, only the
+    /// passing of time or a caller changes the session. For a test that moves the time, which must not overtake them.
+    /// Overdue writes and attempts whose places were written off do not count, because they may never be reported.
+    pub fn awaits_driver(&self) -> bool {
+        self.outstanding.is_with_driver()
+    }
+
     /// Whether polling again would change nothing.
     fn is_at_rest(&self) -> bool {
         self.steps.is_empty() && self.due.is_empty() && !self.principals.is_any_due()

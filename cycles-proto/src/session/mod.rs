@@ -20,7 +20,7 @@
 //! - A settlement is sent once the journal has answered, or after [five seconds](crate::journal::STORE_DEADLINE) even
 //!   without a durable record.
 //! - A panic in one reservation does not end any other.
-//! - Principals share the places and nothing else.
+//! - Principals share the places, in turns, and nothing else.
 
 mod attempts;
 mod caller;
@@ -39,6 +39,7 @@ pub(crate) mod replay;
 mod slab;
 mod step;
 mod timers;
+mod turns;
 
 use core::time::Duration;
 use std::collections::VecDeque;

@@ -218,6 +218,17 @@ impl OutstandingWork {
         })
     }
 
+    /// Whether the driver has something to report: a request that was handed out, an awaited write, or a scan.
+    pub(super) fn is_with_driver(&self) -> bool {
+        self.known.iter().any(|(_, outstanding)| match outstanding {
+            Outstanding::Attempt(attempt) => {
+                attempt.handed_out.is_some() && !matches!(attempt.state, State::WrittenOff)
+            }
+            Outstanding::Write(write) => !write.is_late,
+            Outstanding::Reading(_) => true,
+        })
+    }
+
     pub(super) fn attempts(&self) -> impl Iterator<Item = (SlabKey, &Attempt)> {
         self.known
             .iter()

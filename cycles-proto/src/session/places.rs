@@ -2,9 +2,11 @@
 //! is [`PLACES`](super::PLACES).
 
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
+use super::caller::Principal;
 use super::slab::SlabKey;
+use super::turns::Turns;
 use crate::wire::Urgency;
 
 /// The purpose of an attempt, which decides its turn.
@@ -40,6 +42,10 @@ impl Priority {
 /// in this order, to plain calls (as long as they have less than a quarter), settlements, leases (the one that ends
 /// first goes first), reservations, and more plain calls. Plain calls always leave at least a quarter to the others, so
 /// that a server that is slow to answer queries does not hold up costs and reservations.
+///
+/// If several principals wait, they take turns, each with its settlements first. So a reservation of one may go before
+/// the settlements of another, which has its own turn next. Leases need no turns: whoever they belong to, the one that
+/// ends first goes first.
 #[derive(Debug)]
 pub(super) struct Places {
     all: usize,
@@ -49,10 +55,10 @@ pub(super) struct Places {
     plain: usize,
     /// Whether the last place that did not go to a lease went to a plain call.
     was_plain: bool,
-    settlements_wait: VecDeque<SlabKey>,
     leases_wait: BTreeSet<(Duration, SlabKey)>,
-    reservations_wait: VecDeque<SlabKey>,
-    plain_wait: VecDeque<SlabKey>,
+    /// Settlements and reservations.
+    others_wait: Turns,
+    plain_wait: Turns,
 }
 
 impl Places {
@@ -63,10 +69,9 @@ impl Places {
             leases: 0,
             plain: 0,
             was_plain: false,
-            settlements_wait: VecDeque::new(),
             leases_wait: BTreeSet::new(),
-            reservations_wait: VecDeque::new(),
-            plain_wait: VecDeque::new(),
+            others_wait: Turns::default(),
+            plain_wait: Turns::default(),
         }
     }
 
@@ -79,10 +84,8 @@ impl Places {
         if priority == Priority::Own {
             return true;
         }
-        let somebody_waits = !(self.settlements_wait.is_empty()
-            && self.leases_wait.is_empty()
-            && self.reservations_wait.is_empty()
-            && self.plain_wait.is_empty());
+        let somebody_waits =
+            !(self.leases_wait.is_empty() && self.others_wait.is_empty() && self.plain_wait.is_empty());
         let kept = match priority {
             Priority::Lease(_) => 0,
             Priority::Settlement | Priority::Reservation | Priority::Plain | Priority::Own => {
@@ -97,13 +100,13 @@ impl Places {
         true
     }
 
-    /// Queues an attempt for a place. It may be the [next](Self::next) at once.
-    pub(super) fn wait(&mut self, priority: Priority, attempt: SlabKey) {
+    /// Queues an attempt of a principal for a place. It may be the [next](Self::next) at once.
+    pub(super) fn wait(&mut self, priority: Priority, principal: Principal, attempt: SlabKey) {
         match priority {
-            Priority::Settlement => self.settlements_wait.push_back(attempt),
+            Priority::Settlement => self.others_wait.push_settlement(principal, attempt),
             Priority::Lease(until) => drop(self.leases_wait.insert((until, attempt))),
-            Priority::Reservation => self.reservations_wait.push_back(attempt),
-            Priority::Plain => self.plain_wait.push_back(attempt),
+            Priority::Reservation => self.others_wait.push(principal, attempt),
+            Priority::Plain => self.plain_wait.push(principal, attempt),
             // It needs no place.
             Priority::Own => {}
         }
@@ -161,19 +164,23 @@ impl Places {
         // If all but the leases' share is no more than a quarter, plain calls and the others take turns.
         let is_their_turn = self.all > 2 * share || !self.was_plain;
         let share_of_plain = if self.plain < share && is_their_turn {
-            self.plain_wait.pop_front()
+            self.plain_wait.pop()
         } else {
             None
         };
         let plain = |attempt| (Priority::Plain, attempt);
+        let settlement = |places: &mut Self| {
+            let is_next = places.others_wait.next_is_settlement();
+            is_next.then(|| places.others_wait.pop()).flatten()
+        };
         share_of_plain
             .map(plain)
-            .or_else(|| Some((Priority::Settlement, self.settlements_wait.pop_front()?)))
+            .or_else(|| Some((Priority::Settlement, settlement(self)?)))
             .or_else(|| self.pop_lease())
-            .or_else(|| Some((Priority::Reservation, self.reservations_wait.pop_front()?)))
+            .or_else(|| Some((Priority::Reservation, self.others_wait.pop()?)))
             .or_else(|| {
                 let is_room = self.plain < self.most_plain();
-                is_room.then(|| self.plain_wait.pop_front()).flatten().map(plain)
+                is_room.then(|| self.plain_wait.pop()).flatten().map(plain)
             })
     }
 
@@ -199,10 +206,14 @@ mod tests {
     use super::*;
 
     fn waiting(places: &mut Places, priorities: &[Priority]) {
+        waiting_of(places, Principal(0), priorities);
+    }
+
+    fn waiting_of(places: &mut Places, principal: Principal, priorities: &[Priority]) {
         let mut slab = Slab::new();
         for priority in priorities {
             let key = slab.insert(());
-            places.wait(*priority, key);
+            places.wait(*priority, principal, key);
         }
     }
 
@@ -308,6 +319,51 @@ mod tests {
         ] {
             assert_eq!(admitted(&mut places), [expected]);
             places.leave(expected);
+        }
+    }
+
+    /// The priorities in the order in which they get one place, one after another.
+    fn in_order(places: &mut Places) -> Vec<Priority> {
+        let one_by_one = core::iter::from_fn(|| {
+            let (priority, _) = places.next()?;
+            places.leave(priority);
+            Some(priority)
+        });
+        one_by_one.collect()
+    }
+
+    #[test]
+    fn principals_take_turns_each_with_its_settlements_first() {
+        use Priority::{Reservation, Settlement};
+        let mut places = Places::new(1);
+        waiting_of(&mut places, Principal(0), &[Settlement; 3]);
+        waiting_of(&mut places, Principal(1), &[Reservation, Settlement, Reservation]);
+        let expected = [
+            Settlement,
+            Settlement,
+            Settlement,
+            Reservation,
+            Settlement,
+            Reservation,
+        ];
+        assert_eq!(in_order(&mut places), expected);
+    }
+
+    #[test]
+    fn a_principal_with_a_thousand_calls_delays_another_by_one_of_each_kind() {
+        for priority in [Priority::Settlement, Priority::Reservation, Priority::Plain] {
+            let mut places = Places::new(8);
+            waiting_of(&mut places, Principal(0), &[priority; 1_000]);
+            let first = admitted(&mut places).len();
+            let mut slab = Slab::new();
+            let other = (0..2_000).map(|_| slab.insert(())).last().unwrap();
+            places.wait(priority, Principal(1), other);
+            let mut later = core::iter::from_fn(|| {
+                places.leave(priority);
+                Some(places.next()?.1)
+            });
+            assert!(later.by_ref().take(2).any(|key| key == other), "{priority:?}");
+            assert_eq!(first + 2 + later.count(), 1_001, "the others get their turns too");
         }
     }
 }

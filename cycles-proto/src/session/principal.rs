@@ -188,15 +188,10 @@ impl PrincipalState {
 
     /// Whether it belongs to this configuration. Two keys of one tenant have separate journals.
     fn is_of(&self, config: &CyclesConfig) -> bool {
-        let of = |config: &CyclesConfig| {
-            (
-                config.api_key().clone(),
-                config.subject().tenant.clone(),
-                config.journal_enabled,
-                config.journal_dir.clone(),
-            )
-        };
-        of(&self.config) == of(config)
+        self.config.subject().tenant == config.subject().tenant
+            && self.config.api_key() == config.api_key()
+            && self.config.journal_enabled == config.journal_enabled
+            && self.config.journal_dir == config.journal_dir
     }
 
     fn start_replay(&mut self) -> bool {

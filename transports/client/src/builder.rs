@@ -10,6 +10,7 @@ use cycles_proto::config::RetryPolicy;
 use cycles_proto::{ConfigError, CyclesConfig, CyclesConfigBuilder, Error, TraceParent};
 
 use crate::client::{Client, Ready};
+use crate::engine::GivenTime;
 use crate::transport::{Clock, Transport};
 
 /// The settings of a client in addition to its configuration.
@@ -21,7 +22,7 @@ pub struct Options {
     pub observer: Option<Arc<dyn Observer>>,
     /// Replaces the adapter's transport.
     pub transport: Option<Arc<dyn Transport>>,
-    /// Replaces the adapter's clock. Needs a [`transport`](Self::transport) too.
+    /// Replaces the adapter's clock. The adapter's own transport still takes the machine's time for connecting.
     pub clock: Option<Arc<dyn Clock>>,
 }
 
@@ -50,12 +51,11 @@ impl Options {
             tracing::warn!(target: "cycles", "{warning}");
         }
         let config = Arc::new(config.for_adapter(name));
-        let adapter = match (self.transport, self.clock) {
+        let adapter: Adapter = match (self.transport, self.clock) {
             (Some(transport), Some(clock)) => (transport, clock),
-            (None, Some(_)) => {
-                let problem =
-                    "`clock` also needs `transport`: the adapter's own transport keeps its own time";
-                return Err(problem.into());
+            (None, Some(given)) => {
+                let (transport, own) = adapter(&config, &self.http)?;
+                (transport, Arc::new(GivenTime { own, given }))
             }
             (transport, None) => {
                 let (own, clock) = adapter(&config, &self.http)?;
@@ -209,8 +209,9 @@ impl<C> CyclesClientBuilder<C> {
         self
     }
 
-    /// Replaces the adapter's clock, for example with one that a test controls. Needs a [`transport`](Self::transport)
-    /// too, because the adapter's own transport keeps its own time.
+    /// Replaces the adapter's clock, for example with a [`TestClock`](crate::TestClock) that a test moves. Leases, beats,
+    /// retries and the deadlines of attempts follow it. The adapter's own transport takes the machine's time for
+    /// connecting and for idle connections, as long as it is not [replaced](Self::transport) too.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.options.clock = Some(Arc::new(clock));
         self

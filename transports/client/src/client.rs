@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cycles_host::Observer;
 use cycles_proto::config::Settings;
+use cycles_proto::models::Subject;
 use cycles_proto::session::Caller;
 use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
@@ -87,6 +88,61 @@ impl Client {
     pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
         let ready = self.state.as_ref().ok()?;
         Some(ready.engine.shared())
+    }
+
+    /// Returns a client that uses the same connections and timers, and whose [subject defaults](Self::config) are these.
+    /// Levels that `subject` leaves out keep their defaults. Dimensions are added by name.
+    ///
+    /// One API key belongs to one tenant: for another tenant use [`with_credentials`](Self::with_credentials). If the
+    /// new defaults are not valid, every call of the returned client returns that error.
+    #[must_use]
+    pub fn with_subject(&self, subject: Subject) -> Self {
+        self.derive(|config| config.with_subject(subject))
+            .unwrap_or_else(|error| Self {
+                settings: Arc::clone(&self.settings),
+                state: Err(error),
+            })
+    }
+
+    /// Returns a client for another tenant, with that tenant's API key. It uses the same connections, thread and
+    /// observer; the other subject defaults stay. Calls of all tenants share the limit of 64 concurrent calls in turns,
+    /// so that one tenant with many calls does not hold up another.
+    ///
+    /// Each key and tenant have a journal directory of their own. A [`flush`](Self::flush) covers the key and tenant of
+    /// the client on which it is called, and no other. Calling this again with the same arguments gives another handle
+    /// to the same key and tenant. Their state is kept until the last client is dropped, so use a new client for
+    /// tenants that come and go.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the key or the tenant is not valid, or if this client cannot be used. Nothing is sent: a key
+    /// that the server does not accept is found out by the first call.
+    pub fn with_credentials(
+        &self,
+        api_key: impl AsRef<str>,
+        tenant: impl Into<String>,
+    ) -> Result<Self, Error> {
+        let tenant = Subject::tenant(tenant);
+        let subject = |config: &CyclesConfig| tenant.or(config.subject());
+        Ok(self.derive(|config| config.for_principal(api_key.as_ref(), subject(config)))?)
+    }
+
+    /// Returns a client of the same engine with another configuration.
+    fn derive(
+        &self,
+        change: impl FnOnce(&CyclesConfig) -> Result<CyclesConfig, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        let ready = self.state.as_ref().map_err(Clone::clone)?;
+        ready.engine.shared().check()?;
+        let config = Arc::new(change(ready.caller.config())?);
+        let caller = ready.engine.caller(Arc::clone(&config))?;
+        Ok(Self {
+            settings: Arc::new(config.settings().clone()),
+            state: Ok(Arc::new(Ready {
+                engine: Arc::clone(&ready.engine),
+                caller: caller.with_observer(ready.subscription.id()),
+                subscription: Arc::clone(&ready.subscription),
+            })),
+        })
     }
 
     fn with(&self, change: impl FnOnce(&Ready) -> Ready) -> Self {

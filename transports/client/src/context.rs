@@ -176,9 +176,7 @@ impl Lease {
         if self.is_lost() {
             return;
         }
-        self.handle
-            .wait_for(|session, key| session.has_noticed_loss(key).then_some(()))
-            .await;
+        self.handle.watch_for_loss().await;
     }
 
     /// Blocks until the lease is lost, or for `timeout`, whichever comes first. Returns whether the lease is lost.

@@ -14,6 +14,9 @@ impl Client {
     /// look at the journal takes up to a second longer. Call this before a program ends; a good `timeout` is
     /// [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout), 10 s by default.
     ///
+    /// Covers the API key and tenant of this client. Flush the clients that
+    /// [`with_credentials`](Self::with_credentials) returned as well.
+    ///
     /// The future may be dropped: settling continues in the background.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use cycles_proto::{Error, InvalidCommit, Receipt, UnixMillis};
 
 use crate::client::Client;
 use crate::context::Lease;
-use crate::engine::Handle;
+use crate::engine::{Handle, HeldTime};
 
 /// A reservation whose lease is kept alive until it is committed, released or dropped.
 ///
@@ -162,6 +162,7 @@ impl ReservationGuard {
             handle: Arc::clone(&held.handle),
             invalid: taken.err(),
             is_unreported: true,
+            held: HeldTime::default(),
         }
     }
 
@@ -177,6 +178,7 @@ impl ReservationGuard {
         Releasing {
             handle: Arc::clone(&held.handle),
             is_unreported: true,
+            held: HeldTime::default(),
         }
     }
 }
@@ -199,6 +201,7 @@ pub struct Committing {
     invalid: Option<InvalidCommit>,
     /// Whether the caller has not seen the outcome yet.
     is_unreported: bool,
+    held: HeldTime,
 }
 
 impl Committing {
@@ -215,8 +218,9 @@ impl Committing {
 
     /// The receipt once all attempts have been made, or why the cost was not accepted.
     pub(crate) async fn settled(&self) -> Result<Receipt, InvalidCommit> {
+        let mut held = HeldTime::default();
         core::future::poll_fn(|cx| {
-            self.poll_taken(cx, |session, key| match session.outcome(key) {
+            self.poll_taken(cx, &mut held, |session, key| match session.outcome(key) {
                 Some(Outcome::Settled(receipt)) => Some(receipt.clone()),
                 _ => None,
             })
@@ -235,7 +239,10 @@ impl Committing {
     }
 
     fn poll_receipt(&mut self, cx: &Context<'_>) -> Poll<Result<Receipt, InvalidCommit>> {
-        let receipt = ready!(self.poll_taken(cx, |session, key| session.receipt(key)));
+        let mut held = core::mem::take(&mut self.held);
+        let receipt = self.poll_taken(cx, &mut held, |session, key| session.receipt(key));
+        self.held = held;
+        let receipt = ready!(receipt);
         self.is_unreported = false;
         Poll::Ready(receipt)
     }
@@ -243,6 +250,7 @@ impl Committing {
     fn poll_taken(
         &self,
         cx: &Context<'_>,
+        held: &mut HeldTime,
         look: impl FnOnce(&mut Session, ReservationKey) -> Option<Receipt>,
     ) -> Poll<Result<Receipt, InvalidCommit>> {
         let forked = self.handle.check().err();
@@ -250,7 +258,7 @@ impl Committing {
             Some(invalid) => Poll::Ready(Err(invalid.clone())),
             None => self
                 .handle
-                .poll_for(cx, |session, key| look(session, key))
+                .poll_for(cx, Some(held), |session, key| look(session, key))
                 .map(Ok),
         }
     }
@@ -282,6 +290,7 @@ pub struct Releasing {
     handle: Arc<Handle>,
     /// Whether the caller has not seen the outcome yet.
     is_unreported: bool,
+    held: HeldTime,
 }
 
 impl Drop for Releasing {
@@ -300,7 +309,12 @@ impl Future for Releasing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.handle.check()?;
-        let released = ready!(self.handle.poll_for(cx, |session, key| session.released(key)));
+        let this = &mut *self;
+        let held = Some(&mut this.held);
+        let released = ready!(
+            this.handle
+                .poll_for(cx, held, |session, key| session.released(key))
+        );
         self.is_unreported = false;
         Poll::Ready(released)
     }

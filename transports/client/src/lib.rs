@@ -23,6 +23,7 @@ mod pages;
 mod span;
 mod stats;
 mod sync;
+mod test_clock;
 mod transport;
 mod with_cycles;
 
@@ -34,7 +35,8 @@ pub use engine::{Background, Done, Run, Running, Tick, Ticker, Timer};
 pub use guard::{Committing, Releasing, ReservationGuard};
 #[cfg(any(feature = "async", feature = "blocking"))]
 pub use metered_stream::{Metered, Settling};
-pub use transport::{Clock, Transport};
+pub use test_clock::{Advance, TestClock};
+pub use transport::{Clock, Hold, Transport};
 pub use with_cycles::{try_with_cycles, with_cycles};
 
 pub use cycles_host::Observer;

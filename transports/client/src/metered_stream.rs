@@ -234,7 +234,7 @@ impl Future for Settling {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.check()?;
-        self.0.poll_for(cx, |session, key| session.settled(key))
+        self.0.poll_for(cx, None, |session, key| session.settled(key))
     }
 }
 

@@ -1,5 +1,8 @@
 //! The traits of an adapter: a transport and a clock.
 
+use core::any::Any;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+
 use cycles_proto::{Call, ConfigError, Now};
 
 use crate::engine::{Done, Ticker};
@@ -25,7 +28,17 @@ pub trait Transport: Send + Sync + 'static {
     fn may_wait_here(&self) -> bool {
         false
     }
+
+    /// Called when a caller begins to wait on this thread for an answer or for the journal; the [`Hold`] is dropped when
+    /// the wait is over. If a runtime here has a simulated time, which jumps to its next timer as soon as none of its
+    /// tasks can run, the hold keeps it from that: the answer is still on its way, in real time. `None` by default.
+    fn hold_time(&self) -> Option<Hold> {
+        None
+    }
 }
+
+/// Holds the simulated time of a runtime until it is dropped; see [`Transport::hold_time`].
+pub type Hold = Box<dyn Any + Send + Sync + UnwindSafe + RefUnwindSafe>;
 
 /// Tells the time, and calls the client when its timers are due.
 ///

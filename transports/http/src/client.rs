@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_client::{Done, Transport};
+use cycles_client::{Done, Hold, Transport};
 use cycles_host::HttpOptions;
 use cycles_proto::{Call, ConfigError, CyclesConfig, Urgency};
 use http::{HeaderValue, Request, Uri, header};
@@ -91,6 +91,10 @@ impl<R: Reactor> Transport for HttpClient<R> {
 
     fn may_wait_here(&self) -> bool {
         self.0.reactor.may_wait_here()
+    }
+
+    fn hold_time(&self) -> Option<Hold> {
+        self.0.reactor.hold_time()
     }
 }
 

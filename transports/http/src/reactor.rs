@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 
+use cycles_client::Hold;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The sockets, tasks and timers of an async runtime. One value serves a client from any thread and in any runtime.
@@ -36,6 +37,12 @@ pub trait Reactor: Clone + Send + Sync + 'static {
     /// Whether a caller on this thread may be blocked. False by default.
     fn may_wait_here(&self) -> bool {
         false
+    }
+
+    /// Called when a caller begins to wait on this thread; see [`Transport::hold_time`](cycles_client::Transport::hold_time).
+    /// `None` by default.
+    fn hold_time(&self) -> Option<Hold> {
+        None
     }
 
     /// Returns the monotonic time, which includes the time that the machine slept, and is the same in all threads.

@@ -47,6 +47,7 @@ impl Shared {
         ledger: Ledger,
         observer: Option<Observer>,
         answer_override: Option<AnswerOverride>,
+        clock: Clock,
     ) -> Self {
         Self {
             answer_override,
@@ -54,7 +55,7 @@ impl Shared {
             faults: Mutex::default(),
             has_faults: AtomicBool::new(false),
             observer,
-            clock: Clock::start(),
+            clock,
         }
     }
 
@@ -65,6 +66,15 @@ impl Shared {
 
     pub(crate) fn now(&self) -> UnixMillis {
         self.clock.now()
+    }
+
+    /// The ledger as of now. If somebody else moves the clock, it catches up first: it may not have had a request since.
+    pub(crate) fn ledger_now(&self) -> MutexGuard<'_, Ledger> {
+        let mut ledger = self.ledger();
+        if let Source::Given(_) = self.clock.source {
+            ledger.tick(self.now());
+        }
+        ledger
     }
 
     /// Moves the clock forward by `by`.
@@ -148,26 +158,56 @@ impl fmt::Debug for AnswerOverride {
 
 /// A wall clock that never goes back and can be moved forward.
 #[derive(Debug)]
-struct Clock {
-    wall: UnixMillis,
-    since: Instant,
+pub(crate) struct Clock {
+    source: Source,
     ahead: Mutex<Duration>,
 }
 
+/// Where the time comes from.
+enum Source {
+    /// The machine.
+    Machine { wall: UnixMillis, since: Instant },
+    /// The function that `SandboxBuilder::clock` registered.
+    Given(Box<dyn Fn() -> UnixMillis + Send + Sync>),
+}
+
 impl Clock {
-    fn start() -> Self {
-        Self {
+    /// The machine's clock.
+    pub(crate) fn start() -> Self {
+        Self::from(Source::Machine {
             wall: SystemTime::now().into(),
             since: Instant::now(),
+        })
+    }
+
+    /// A clock that calls `read`.
+    pub(crate) fn given(read: impl Fn() -> UnixMillis + Send + Sync + 'static) -> Self {
+        Self::from(Source::Given(Box::new(read)))
+    }
+
+    fn from(source: Source) -> Self {
+        Self {
+            source,
             ahead: Mutex::new(Duration::ZERO),
         }
     }
 
     fn now(&self) -> UnixMillis {
         let ahead = *self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wall
-            .saturating_add(ahead)
-            .saturating_add(whole_millis(self.since.elapsed()))
+        let now = match &self.source {
+            Source::Machine { wall, since } => wall.saturating_add(whole_millis(since.elapsed())),
+            Source::Given(read) => read(),
+        };
+        now.saturating_add(ahead)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Machine { .. } => "Machine",
+            Self::Given(_) => "Given",
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::exchange::{Exchange, Observer};
 use crate::fault::FaultRule;
-use crate::http_server::{self, AnswerOverride, Shared};
+use crate::http_server::{self, AnswerOverride, Clock, Shared};
 use crate::ledger::{ApiKey, Budget, Ledger, Tenant, Unit};
 
 /// The tenant of a default sandbox.
@@ -42,7 +42,8 @@ pub fn default_budgets(tenant: &str) -> [Budget; 4] {
 /// A Cycles server inside this process, which runs on a loopback port until it is dropped.
 ///
 /// Each sandbox has its own thread and runtime, so blocking programs, programs on any async runtime and tests can start
-/// as many as they need. Its time is the wall clock plus all the time that [`Sandbox::advance`] added.
+/// as many as they need. Its time is the machine's, or that of a [given](SandboxBuilder::clock) clock, plus all the time
+/// that [`Sandbox::advance`] added.
 pub struct Sandbox {
     addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
@@ -78,6 +79,7 @@ impl Sandbox {
             ledger,
             observer: None,
             answer_override: None,
+            clock: None,
             api_key: DEFAULT_API_KEY.to_owned(),
             tenant: DEFAULT_TENANT.to_owned(),
         }
@@ -116,7 +118,12 @@ impl Sandbox {
 
     /// Calls `work` with the ledger, to read or change it. Requests wait until `work` returns, so it must not make any.
     pub fn with_ledger<T>(&self, work: impl FnOnce(&mut Ledger) -> T) -> T {
-        work(&mut self.shared.ledger())
+        work(&mut self.ledger())
+    }
+
+    /// The ledger as of now.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.shared.ledger_now()
     }
 
     /// Injects a fault from now on. If several rules match a call, the first one applies.
@@ -171,6 +178,7 @@ pub struct SandboxBuilder {
     ledger: Ledger,
     observer: Option<Observer>,
     answer_override: Option<AnswerOverride>,
+    clock: Option<Clock>,
     api_key: String,
     tenant: String,
 }
@@ -208,6 +216,27 @@ impl SandboxBuilder {
         answer: impl Fn(&http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> + Send + Sync + 'static,
     ) -> Self {
         self.answer_override = Some(AnswerOverride(Box::new(answer)));
+        self
+    }
+
+    /// Takes the time from `read` instead of the machine. It must not go back. For a clock that a test moves, which the
+    /// client has too: then a lease ends when the client thinks that it does. Faults that delay something still take real
+    /// time.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use cycles_proto::time::UnixMillis;
+    /// use cycles_sandbox::Sandbox;
+    ///
+    /// static NOW: AtomicU64 = AtomicU64::new(1_795_000_000_000);
+    /// let sandbox = Sandbox::builder().clock(|| UnixMillis(NOW.load(Ordering::SeqCst))).start()?;
+    /// NOW.fetch_add(60_000, Ordering::SeqCst);
+    /// assert_eq!(sandbox.now(), UnixMillis(1_795_000_060_000));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn clock(mut self, read: impl Fn() -> UnixMillis + Send + Sync + 'static) -> Self {
+        self.clock = Some(Clock::given(read));
         self
     }
 
@@ -251,7 +280,12 @@ impl SandboxBuilder {
     pub fn start(self) -> io::Result<Sandbox> {
         let (listener, addr) = bind(self.addr)?;
         let (admin, admin_addr) = self.admin_addr.map(bind).transpose()?.unzip();
-        let shared = Arc::new(Shared::new(self.ledger, self.observer, self.answer_override));
+        let shared = Arc::new(Shared::new(
+            self.ledger,
+            self.observer,
+            self.answer_override,
+            self.clock.unwrap_or_else(Clock::start),
+        ));
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()

@@ -8,11 +8,14 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use cycles_client::Hold;
 use cycles_host::Clock;
 use cycles_http::{Place, Reactor};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::oneshot;
+
+use crate::paused_clock;
 
 type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -95,6 +98,10 @@ impl Reactor for TokioReactor {
 
     fn may_wait_here(&self) -> bool {
         Handle::try_current().is_err()
+    }
+
+    fn hold_time(&self) -> Option<Hold> {
+        paused_clock::hold()
     }
 
     fn now(&self) -> Duration {

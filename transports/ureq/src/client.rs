@@ -6,7 +6,8 @@ use core::ops::Deref;
 use cycles_client::Options;
 use cycles_client::blocking::Client;
 use cycles_host::{HttpOptions, Observer};
-use cycles_proto::{CyclesConfig, TraceParent};
+use cycles_proto::models::Subject;
+use cycles_proto::{CyclesConfig, Error, TraceParent};
 
 use crate::background::connect;
 
@@ -47,6 +48,30 @@ impl CyclesClient {
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         Self(self.0.with_trace_parent(parent))
+    }
+
+    /// Returns a client that uses the same connections and timers, and whose [subject defaults](Client::config) are
+    /// these. Levels that `subject` leaves out keep their defaults. Dimensions are added by name.
+    ///
+    /// One API key belongs to one tenant: for another tenant use [`with_credentials`](Self::with_credentials). If the
+    /// new defaults are not valid, every call of the returned client returns that error.
+    #[must_use]
+    pub fn with_subject(&self, subject: Subject) -> Self {
+        Self(self.0.with_subject(subject))
+    }
+
+    /// Returns a client for another tenant, with that tenant's API key, on the same connections. Each key and tenant
+    /// have a journal directory of their own, and a [`flush`](Client::flush) covers one of them; see
+    /// [`Client::with_credentials`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the key or the tenant is not valid, or if this client cannot be used.
+    pub fn with_credentials(
+        &self,
+        api_key: impl AsRef<str>,
+        tenant: impl Into<String>,
+    ) -> Result<Self, Error> {
+        self.0.with_credentials(api_key, tenant).map(Self)
     }
 }
 

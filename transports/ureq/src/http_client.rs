@@ -86,7 +86,7 @@ impl HttpClient {
             })
         };
         let seed = cycles_host::seed()?;
-        let redactor = Redactor::new(config.api_key(), seed, &server, forwarder);
+        let redactor = Redactor::new(seed, &server, forwarder);
         let connector = connector.chain(redactor.clone());
         Ok(Self {
             agent: Agent::with_parts(settings, connector, names.clone()),
@@ -116,13 +116,13 @@ impl HttpClient {
             idle,
         };
         let (mut head, body) = call.request.into_parts();
-        self.redactor.hide(&mut head.headers);
+        let hidden = self.redactor.hide(&mut head.headers);
         if head.method == Method::GET {
             self.run(Request::from_parts(head, ()), time, call.max_response)
         } else {
             self.run(Request::from_parts(head, &body[..]), time, call.max_response)
         }
-        .map(|answer| self.redactor.restore(answer))
+        .map(|answer| hidden.restore(answer))
         .map_err(|error| failure(&error))
     }
 

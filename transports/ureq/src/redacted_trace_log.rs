@@ -2,12 +2,17 @@
 //! place of the key until it reaches the socket. If a response echoes the key, ureq sees a stand-in, which is replaced
 //! by the key afterwards, because it may be part of an id.
 //!
+//! Clients with different keys share the connections. ureq makes the whole of a call on the calling thread, so the
+//! thread knows which key is under way.
+//!
 //! All bytes pass through here, so two more things are done: the head and the body of a request are written in one
 //! piece, where ureq would write two; and a request to a forwarding proxy gets its [additions](Forwarding), which ureq
 //! cannot write.
 
+use core::cell::RefCell;
 use core::ops::Range;
 use core::{fmt, mem};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,29 +24,43 @@ use ureq::unversioned::transport::{
 };
 
 use cycles_proto::Seed;
-use cycles_proto::config::ApiKey;
 
 use crate::proxies::Forwarding;
 
 /// Wraps connections; must be the last connector of the chain.
 #[derive(Clone)]
-pub(crate) struct Redactor(Arc<Secret>);
+pub(crate) struct Redactor {
+    seed: Seed,
+    forwarding: Option<Arc<Forwarding>>,
+}
 
+thread_local! {
+    /// The key of the call that this thread makes.
+    static CURRENT: RefCell<Option<Rc<Secret>>> = const { RefCell::new(None) };
+}
+
+/// The key of a call that is under way on this thread. When it is dropped, the key before it is back.
+pub(crate) struct Hidden {
+    /// `None` if the call has no key.
+    secret: Option<Rc<Secret>>,
+    before: Option<Rc<Secret>>,
+}
+
+/// A key, and what ureq sees in its place.
 struct Secret {
-    key: String,
+    key: Vec<u8>,
     /// The end of a header line with the stars, from the colon to the line break.
     line: Vec<u8>,
     stars: HeaderValue,
     /// The stand-in for the key in a response. It has the same length as the key, and is random, so that no server can
     /// send it by chance.
     stand_in: Vec<u8>,
-    forwarding: Option<Forwarding>,
 }
 
 /// A connection on which ureq sees everything but the key.
 pub(crate) struct Redacted<T> {
     connection: T,
-    secret: Arc<Secret>,
+    forwarding: Option<Arc<Forwarding>>,
     buffers: LazyBuffers,
     /// How many bytes of the connection's output buffer are filled but not yet sent.
     unsent: usize,
@@ -50,63 +69,86 @@ pub(crate) struct Redacted<T> {
 }
 
 impl Redactor {
-    /// Makes the redactor for requests to `server`, which go through `forwarder` if there is one. The stand-in is
-    /// derived from `seed`.
-    pub(crate) fn new(key: &ApiKey, seed: Seed, server: &Uri, forwarder: Option<&Proxy>) -> Self {
-        let forwarding = forwarder.map(|proxy| Forwarding::new(server, proxy));
-        let key = key.expose().to_owned();
-        let stars = "*".repeat(key.len());
-        Self(Arc::new(Secret {
-            line: format!(": {stars}\r\n").into_bytes(),
-            // Stars are valid in a header.
-            stars: HeaderValue::from_str(&stars).unwrap_or(HeaderValue::from_static("*")),
-            stand_in: seed.to_string().bytes().cycle().take(key.len()).collect(),
-            key,
-            forwarding,
-        }))
+    /// Makes the redactor for requests to `server`, which go through `forwarder` if there is one. Stand-ins are derived
+    /// from `seed`.
+    pub(crate) fn new(seed: Seed, server: &Uri, forwarder: Option<&Proxy>) -> Self {
+        let forwarding = forwarder.map(|proxy| Arc::new(Forwarding::new(server, proxy)));
+        Self { seed, forwarding }
     }
 
+    /// Replaces the key with stars. It is on this thread's connections again, until the result is dropped.
+    pub(crate) fn hide(&self, headers: &mut HeaderMap) -> Hidden {
+        let key = headers.get_mut("x-cycles-api-key");
+        let secret = key.map(|value| {
+            let secret = Secret::new(value.as_bytes(), self.seed);
+            *value = secret.stars.clone();
+            Rc::new(secret)
+        });
+        let before = CURRENT.replace(secret.clone());
+        Hidden { secret, before }
+    }
+}
+
+impl Hidden {
     /// Puts the key back into the response.
     pub(crate) fn restore(&self, answer: Response<Bytes>) -> Response<Bytes> {
-        let is_in = |bytes: &[u8]| find(bytes, &self.0.stand_in).is_some();
+        let Some(secret) = &self.secret else {
+            return answer;
+        };
+        let is_in = |bytes: &[u8]| find(bytes, &secret.stand_in).is_some();
         let (mut head, mut body) = answer.into_parts();
         for value in head.headers.values_mut().filter(|value| is_in(value.as_bytes())) {
             let mut bytes = value.as_bytes().to_vec();
-            self.0.unmask(&mut bytes);
+            secret.unmask(&mut bytes);
             // The key is valid in a header, so the whole value is valid too.
             *value = HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| value.clone());
         }
         if is_in(&body) {
             let mut bytes = body.to_vec();
-            self.0.unmask(&mut bytes);
+            secret.unmask(&mut bytes);
             body = bytes.into();
         }
         Response::from_parts(head, body)
     }
+}
 
-    /// Replaces the key with stars.
-    pub(crate) fn hide(&self, headers: &mut HeaderMap) {
-        for value in headers.values_mut().filter(|value| value.is_sensitive()) {
-            if *value == self.0.key {
-                *value = self.0.stars.clone();
-            }
-        }
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        CURRENT.set(self.before.take());
     }
 }
 
 impl Secret {
+    fn new(key: &[u8], seed: Seed) -> Self {
+        let stars = "*".repeat(key.len());
+        Self {
+            line: format!(": {stars}\r\n").into_bytes(),
+            // Stars are valid in a header.
+            stars: HeaderValue::from_str(&stars).unwrap_or(HeaderValue::from_static("*")),
+            stand_in: seed.to_string().bytes().cycle().take(key.len()).collect(),
+            key: key.to_owned(),
+        }
+    }
+
     /// Replaces the key with the stand-in.
     fn mask(&self, bytes: &mut [u8]) {
         if self.key.len() >= SHORTEST {
-            replace(bytes, self.key.as_bytes(), &self.stand_in);
+            replace(bytes, &self.key, &self.stand_in);
         }
     }
 
     /// Replaces the stand-in with the key.
     fn unmask(&self, bytes: &mut [u8]) {
         if self.key.len() >= SHORTEST {
-            replace(bytes, &self.stand_in, self.key.as_bytes());
+            replace(bytes, &self.stand_in, &self.key);
         }
+    }
+}
+
+/// Runs `act` with the key of the call that this thread makes, if there is one.
+fn with_current(act: impl FnOnce(&Secret)) {
+    if let Some(secret) = CURRENT.with_borrow(Clone::clone) {
+        act(&secret);
     }
 }
 
@@ -129,7 +171,7 @@ impl<In: Transport> Connector<In> for Redactor {
     ) -> Result<Option<Self::Out>, Error> {
         Ok(chained.map(|connection| Redacted {
             connection,
-            secret: Arc::clone(&self.0),
+            forwarding: self.forwarding.clone(),
             buffers: LazyBuffers::new(
                 details.config.input_buffer_size(),
                 details.config.output_buffer_size(),
@@ -148,10 +190,11 @@ impl<T: Transport> Redacted<T> {
         self.unsent += part.len();
         output.copy_from_slice(&self.buffers.output()[part]);
         // ureq writes each header line as a whole, and no body of ours contains a raw line break.
-        if let Some(start) = find(output, &self.secret.line) {
-            let key = self.secret.key.as_bytes();
-            output[start + 2..][..key.len()].copy_from_slice(key);
-        }
+        with_current(|secret| {
+            if let Some(start) = find(output, &secret.line) {
+                output[start + 2..][..secret.key.len()].copy_from_slice(&secret.key);
+            }
+        });
         Ok(())
     }
 
@@ -186,9 +229,8 @@ impl<T: Transport> Transport for Redacted<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let secret = Arc::clone(&self.secret);
         let is_first = mem::take(&mut self.is_between);
-        let Some(forwarding) = secret.forwarding.as_ref().filter(|_| is_first) else {
+        let Some(forwarding) = self.forwarding.clone().filter(|_| is_first) else {
             return self.append(0..amount, timeout);
         };
         // ureq writes each header line as a whole.
@@ -211,7 +253,7 @@ impl<T: Transport> Transport for Redacted<T> {
         let amount = input.len().min(seen.len());
         let seen = &mut seen[..amount];
         seen.copy_from_slice(&input[..amount]);
-        self.secret.mask(seen);
+        with_current(|secret| secret.mask(seen));
         self.buffers.input_appended(amount);
         self.connection.buffers().input_consume(amount);
         Ok(amount > 0)
@@ -268,13 +310,16 @@ mod tests {
             ("********", "a ********", "a abababab"),
             ("OK", "HTTP/1.1 200 OK", "HTTP/1.1 200 OK"),
         ] {
-            let config = cycles_proto::CyclesConfig::new(key, "http://localhost").unwrap();
             let mut bytes = seen.to_owned().into_bytes();
-            let redactor = Redactor::new(config.api_key(), Seed([0xab; 16]), &Uri::default(), None);
-            redactor.0.mask(&mut bytes);
+            let redactor = Redactor::new(Seed([0xab; 16]), &Uri::default(), None);
+            let mut headers = HeaderMap::new();
+            headers.insert("x-cycles-api-key", HeaderValue::from_static(key));
+            let hidden = redactor.hide(&mut headers);
+            assert_eq!(headers["x-cycles-api-key"], "*".repeat(key.len()));
+            with_current(|secret| secret.mask(&mut bytes));
             assert_eq!(core::str::from_utf8(&bytes).unwrap(), masked);
             let answer = Response::builder().header("x", &bytes[..]);
-            let restored = redactor.restore(answer.body(bytes.clone().into()).unwrap());
+            let restored = hidden.restore(answer.body(bytes.clone().into()).unwrap());
             assert_eq!(
                 (&restored.body()[..], restored.headers()["x"].as_bytes()),
                 (seen.as_bytes(), seen.as_bytes())

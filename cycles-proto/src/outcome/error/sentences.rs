@@ -166,6 +166,12 @@ impl fmt::Display for Sentence<'_> {
         } else if status == 401 && reply.code().is_some() {
             write!(f, " ({} does not accept the API key)", call.server)?;
         }
+        // The server answers this in no other case.
+        if reply.code() == Some(&ErrorCode::Forbidden) {
+            f.write_str(
+                " (one API key belongs to one tenant: `with_credentials` makes a client for another one)",
+            )?;
+        }
         if reply.code() == Some(&ErrorCode::IdempotencyMismatch) {
             f.write_str(
                 " (the ledger has already answered a request with a different body under this key: compare the two ",

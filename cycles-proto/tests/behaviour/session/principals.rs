@@ -177,3 +177,28 @@ fn a_caller_of_a_session_for_another_server_is_refused() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn principals_take_turns_where_both_have_more_calls_than_there_are_places() {
+    let mut desk = Desk::new();
+    let (acme, globex) = (desk.caller.clone(), globex(&mut desk));
+    desk.session.set_places(4);
+    desk.calls = |_| Fate::Held;
+    for _ in 0..100 {
+        desk.reserve_as(&acme, request());
+    }
+    for _ in 0..3 {
+        desk.reserve_as(&globex, request());
+    }
+    desk.settle();
+    let mut order = Vec::new();
+    while !desk.open.is_empty() && order.len() < 10 {
+        let call = desk.open.remove(0);
+        order.push(call.request.headers()["x-cycles-api-key"] == OTHER_KEY);
+        desk.answer(call);
+        desk.settle();
+    }
+    // Three had a place before anybody waited; one of four is kept for leases.
+    let (t, f) = (true, false);
+    assert_eq!(order, [f, f, f, f, t, f, t, f, t, f]);
+}

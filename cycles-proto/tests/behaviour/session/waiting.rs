@@ -125,3 +125,33 @@ fn a_driver_that_never_asks_what_has_changed_holds_on_to_nothing_that_is_over() 
     assert_eq!(desk.session.pop_changed(), Some(Key::Reservation(held)));
     assert_eq!(desk.session.pop_changed(), None);
 }
+
+#[test]
+fn the_driver_is_awaited_for_calls_writes_and_scans_and_for_nothing_that_only_time_decides() {
+    let mut desk = Desk::new();
+    assert!(!desk.session.awaits_driver());
+    desk.scans = Fate::Held;
+    let key = desk.held();
+    assert!(desk.session.awaits_driver(), "the journal is being read");
+    let (ticket, principal) = desk.open_scans.remove(0);
+    desk.scan(ticket, principal);
+    desk.settle();
+    assert!(
+        !desk.session.awaits_driver(),
+        "a lease is held, and its beat is not due"
+    );
+    desk.stores = Fate::Held;
+    desk.commit(key, 5);
+    desk.settle();
+    assert!(desk.session.awaits_driver(), "the record is being written");
+    desk.calls = |_| Fate::Held;
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    desk.store(ticket, principal, write);
+    desk.settle();
+    assert!(desk.session.awaits_driver(), "the commit is under way");
+    let call = desk.open.remove(0);
+    desk.fail(&call, FailureKind::Lost);
+    desk.stores = Fate::Done;
+    desk.settle();
+    assert!(!desk.session.awaits_driver(), "the retry is not due");
+}

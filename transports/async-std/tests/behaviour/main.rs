@@ -13,6 +13,8 @@ mod adapter;
 mod after_a_fork;
 #[path = "../../../client/tests/adapter/alone.rs"]
 mod alone;
+#[path = "../../../client/tests/adapter/async_test_clock.rs"]
+mod async_test_clock;
 mod executor;
 #[path = "../../../client/tests/adapter/given.rs"]
 mod given;
@@ -32,6 +34,10 @@ mod scene;
 mod secrets;
 #[path = "../../../client/tests/adapter/support.rs"]
 mod support;
+#[path = "../../../client/tests/adapter/tenants.rs"]
+mod tenants;
+#[path = "../../../client/tests/adapter/test_clock.rs"]
+mod test_clock;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]

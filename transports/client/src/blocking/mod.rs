@@ -13,6 +13,7 @@ use core::time::Duration;
 
 use cycles_host::Observer;
 use cycles_proto::config::Settings;
+use cycles_proto::models::Subject;
 use cycles_proto::{Error, Flushed, Stats, TraceParent};
 
 pub use self::guard::ReservationGuard;
@@ -69,11 +70,44 @@ impl Client {
         self.0.stats()
     }
 
+    /// Returns a client that uses the same connections and timers, and whose [subject defaults](Self::config) are these.
+    /// Levels that `subject` leaves out keep their defaults. Dimensions are added by name. Does not block.
+    ///
+    /// One API key belongs to one tenant: for another tenant use [`with_credentials`](Self::with_credentials). If the
+    /// new defaults are not valid, every call of the returned client returns that error.
+    #[must_use]
+    pub fn with_subject(&self, subject: Subject) -> Self {
+        Self(self.0.with_subject(subject))
+    }
+
+    /// Returns a client for another tenant, with that tenant's API key. It uses the same connections, thread and
+    /// observer; the other subject defaults stay. Calls that no blocked thread makes share the limit of 64 concurrent
+    /// calls in turns, so that one tenant with many calls does not hold up another. Does not block.
+    ///
+    /// Each key and tenant have a journal directory of their own. A [`flush`](Self::flush) covers the key and tenant of
+    /// the client on which it is called, and no other. Calling this again with the same arguments gives another handle
+    /// to the same key and tenant. Their state is kept until the last client is dropped, so use a new client for
+    /// tenants that come and go.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the key or the tenant is not valid, or if this client cannot be used. Nothing is sent: a key
+    /// that the server does not accept is found out by the first call.
+    pub fn with_credentials(
+        &self,
+        api_key: impl AsRef<str>,
+        tenant: impl Into<String>,
+    ) -> Result<Self, Error> {
+        self.0.with_credentials(api_key, tenant).map(Self)
+    }
+
     /// Settles what can be settled, from this process and from the journal. Blocks until nothing is in progress any
     /// more, or until `timeout` has passed. If another process is replaying the journal, or the journal could not be
     /// read, a last look at the journal takes up to a second longer. Call this at the end of a short script, because
     /// background threads end with the process. A good `timeout` is
     /// [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout), 10 s by default.
+    ///
+    /// Covers the API key and tenant of this client. Flush the clients that
+    /// [`with_credentials`](Self::with_credentials) returned as well.
     ///
     /// # Errors
     /// [`Error::Config`] if the client cannot be used.

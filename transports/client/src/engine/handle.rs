@@ -13,7 +13,7 @@ use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::session::{Key, ReservationKey, Session};
 use cycles_proto::{Error, InvalidCommit, Now, Seed, UnixMillis};
 
-use super::Shared;
+use super::{HeldTime, Shared};
 use crate::client::Ready;
 
 /// A reservation of the session. When it is dropped, the session forgets the reservation.
@@ -101,14 +101,22 @@ impl Handle {
         self.check().is_err() || self.shared().look(is_lost)
     }
 
-    /// Ready when `look` finds something; until then, `cx` is woken whenever that may have changed.
+    /// Ready when `look` finds something; until then, `cx` is woken whenever that may have changed, and `held` holds the
+    /// time.
     pub(crate) fn poll_for<T>(
         &self,
         cx: &Context<'_>,
+        held: Option<&mut HeldTime>,
         look: impl FnOnce(&mut Session, ReservationKey) -> Option<T>,
     ) -> Poll<T> {
         let look = |session: &mut Session| look(session, self.key);
-        self.shared().poll_for(Key::Reservation(self.key), cx, look)
+        self.shared().poll_for(Key::Reservation(self.key), cx, held, look)
+    }
+
+    /// Waits until the session has noticed that the lease is lost.
+    pub(crate) fn watch_for_loss(&self) -> impl Future<Output = ()> {
+        let look = |session: &mut Session| session.has_noticed_loss(self.key).then_some(());
+        self.shared().watch_for(Key::Reservation(self.key), look)
     }
 
     pub(crate) fn wait_for<T>(

@@ -40,9 +40,10 @@ use self::pump::Batch;
 pub(crate) use self::subscriptions::Subscription;
 use self::subscriptions::Subscriptions;
 pub use self::ticker::{Tick, Ticker};
+pub(crate) use self::timer::GivenTime;
 pub use self::timer::Timer;
 use self::wakers::Waiter;
-pub(crate) use self::wakers::Waiting;
+pub(crate) use self::wakers::{HeldTime, Waiting};
 use crate::builder::Adapter;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Journal, Mutex, MutexGuard};
@@ -67,8 +68,8 @@ pub(crate) struct Shared {
     written: Condvar,
     /// Answers that arrived where the session's lock must not be taken, to be applied with the next change.
     inbox: Mutex<Vec<(Ticket, Answer)>>,
-    /// Wakes the clock, which then ticks.
-    clock_waker: Mutex<Option<Waker>>,
+    /// Wake the clocks, which then tick.
+    clock_wakers: Mutex<[Option<Waker>; ticker::TICKERS]>,
 }
 
 struct State {
@@ -125,7 +126,7 @@ impl Engine {
             }),
             written: Condvar::new(),
             inbox: Mutex::default(),
-            clock_waker: Mutex::default(),
+            clock_wakers: Mutex::default(),
         })))
     }
 
@@ -251,14 +252,10 @@ impl Shared {
 
     /// Makes the clock tick.
     fn wake_clock(&self) {
-        let clock_waker = self
-            .clock_waker
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(clock_waker) = clock_waker {
-            clock_waker.wake();
-        }
+        let mut clock_wakers = self.clock_wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = core::mem::take(&mut *clock_wakers);
+        drop(clock_wakers);
+        taken.into_iter().flatten().for_each(Waker::wake);
     }
 }
 

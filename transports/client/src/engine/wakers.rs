@@ -10,6 +10,7 @@ use std::sync::Arc;
 use cycles_proto::session::{Key, Session};
 
 use super::Shared;
+use crate::transport::{Hold, Transport};
 
 /// A wait for a call or a flush. When it is dropped, the session forgets the call or flush.
 pub(crate) struct Waiting<'a> {
@@ -34,6 +35,28 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// Keeps a simulated time from running on while a caller waits.
+#[derive(Default)]
+pub(crate) struct HeldTime {
+    is_asked: bool,
+    held: Option<Hold>,
+}
+
+impl HeldTime {
+    /// Holds the time of the runtime here, if that is a simulated one.
+    fn hold(&mut self, transport: &dyn Transport) {
+        if !mem::replace(&mut self.is_asked, true) {
+            self.held = transport.hold_time();
+        }
+    }
+}
+
+impl core::fmt::Debug for HeldTime {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("HeldTime").field(&self.held.is_some()).finish()
+    }
+}
+
 /// A waker, and the number of its future, if that future says when it is gone.
 pub(super) type Waiter = (Option<u64>, Waker);
 
@@ -44,6 +67,8 @@ struct WaitFor<'a, F> {
     look: F,
     /// Its number, once its waker is registered.
     number: Option<u64>,
+    /// `None` if the time of the caller's runtime may run on meanwhile.
+    held: Option<HeldTime>,
 }
 
 /// Nothing in it is pinned.
@@ -54,8 +79,9 @@ impl<T, F: FnMut(&mut Session) -> Option<T>> Future for WaitFor<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = &mut *self;
+        let (number, held) = (Some(&mut this.number), this.held.as_mut());
         this.shared
-            .poll_numbered(this.key, cx, Some(&mut this.number), &mut this.look)
+            .poll_numbered(this.key, cx, number, held, &mut this.look)
     }
 }
 
@@ -77,14 +103,16 @@ impl<F> Drop for WaitFor<'_, F> {
 }
 
 impl Shared {
-    /// Ready when `look` finds something; until then, `cx` is woken whenever that may have changed.
+    /// Ready when `look` finds something; until then, `cx` is woken whenever that may have changed, and `held` holds the
+    /// time.
     pub(crate) fn poll_for<T>(
         &self,
         key: Key,
         cx: &Context<'_>,
+        held: Option<&mut HeldTime>,
         look: impl FnOnce(&mut Session) -> Option<T>,
     ) -> Poll<T> {
-        self.poll_numbered(key, cx, None, look)
+        self.poll_numbered(key, cx, None, held, look)
     }
 
     fn poll_numbered<T>(
@@ -92,11 +120,16 @@ impl Shared {
         key: Key,
         cx: &Context<'_>,
         number: Option<&mut Option<u64>>,
+        held: Option<&mut HeldTime>,
         look: impl FnOnce(&mut Session) -> Option<T>,
     ) -> Poll<T> {
         let waker = cx.waker().clone();
         let mut state = self.lock();
         if let Some(found) = look(&mut state.session) {
+            drop(state);
+            if let Some(held) = held {
+                *held = HeldTime::default();
+            }
             return Poll::Ready(found);
         }
         let number = number.map(|number| *number.get_or_insert_with(|| state.next_waiter()));
@@ -114,10 +147,13 @@ impl Shared {
         };
         drop(state);
         drop(before);
+        if let Some(held) = held {
+            held.hold(&*self.transport);
+        }
         Poll::Pending
     }
 
-    /// Waits until `look` returns something.
+    /// Waits until `look` returns something. Meanwhile the [time is held](Transport::hold_time).
     pub(crate) fn wait_for<T>(
         &self,
         key: Key,
@@ -128,6 +164,22 @@ impl Shared {
             key,
             look,
             number: None,
+            held: Some(HeldTime::default()),
+        }
+    }
+
+    /// Like `wait_for`, but for something that may not come for long: the time is not held.
+    pub(crate) fn watch_for<T>(
+        &self,
+        key: Key,
+        look: impl FnMut(&mut Session) -> Option<T>,
+    ) -> impl Future<Output = T> {
+        WaitFor {
+            shared: self,
+            key,
+            look,
+            number: None,
+            held: None,
         }
     }
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use runcycles::Error;
+use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Sandbox, Unit};
+use runcycles::{CyclesClient, TestClock};
 
 use crate::world::{World, builder, cost, request};
 
@@ -29,9 +30,15 @@ fn a_transport_alone_has_the_adapters_time() {
 }
 
 #[test]
-fn a_clock_alone_is_refused_with_what_is_missing() {
-    let Err(Error::Config(error)) = builder().clock(World::new()).try_build() else {
-        panic!("the adapter's own transport has its own time");
-    };
-    assert!(error.to_string().contains("`transport`"), "{error}");
+fn a_clock_alone_has_the_adapters_transport() {
+    let time = TestClock::new();
+    let sandbox = Sandbox::builder().clock(time.wall()).start().unwrap();
+    let client = CyclesClient::builder(sandbox.api_key(), sandbox.base_url())
+        .tenant(sandbox.tenant())
+        .journal_enabled(false)
+        .clock(time)
+        .build();
+    let guard = wait!(client.reserve(request())).unwrap();
+    assert!(wait!(guard.commit(cost())).unwrap().is_settled());
+    sandbox.assert_spent(DEFAULT_TENANT_SCOPE, Unit::Tokens, 7);
 }

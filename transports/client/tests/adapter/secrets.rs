@@ -15,6 +15,9 @@ use runcycles::{CyclesClient, CyclesConfig, Event, HttpOptions};
 /// What may not be seen: the key's tail, so that a shortened key is caught too.
 const TAIL: &str = "0123456789";
 
+/// The key of another tenant, of another length and with the same tail.
+const OTHER_KEY: &str = "cyc_live_globex_0123456789";
+
 /// A proxy's password, and the header that is made of it.
 const PROXY_PASSWORD: &str = "secret";
 const PROXY_CREDENTIALS: &str = "dXNlcjpzZWNyZXQ=";
@@ -72,6 +75,13 @@ fn a_run_at_trace_level_never_shows_the_key() {
         let error = call!(client.get_balances(&params)).unwrap_err();
         seen.push(format!("{error} {error:?}"));
     }
+    // Another tenant's key on the same connections.
+    let echoed = quoted.replace(KEY, OTHER_KEY);
+    let server = Scripted::answering(http(401, &format!("x-request-id: {OTHER_KEY}\r\n"), &echoed));
+    let other = client(&server.url).with_credentials(OTHER_KEY, "globex").unwrap();
+    let error = call!(other.decide(&decide())).unwrap_err();
+    seen.push(format!("{other:?} {error} {error:?}"));
+    assert!(server.requests().concat().contains(OTHER_KEY));
     for url in [
         "http://127.0.0.1:9",
         "https://127.0.0.1:9",

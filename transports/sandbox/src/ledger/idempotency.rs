@@ -58,6 +58,11 @@ impl<Q: PartialEq, R> Answers<Q, R> {
         }
     }
 
+    /// The requests whose answers are remembered, in the order of their keys.
+    pub(super) fn requests(&self) -> impl Iterator<Item = &Q> {
+        self.records.values().map(|record| &record.request)
+    }
+
     /// Forgets the answers whose time ended before `now`.
     pub(super) fn purge(&mut self, now: i64) {
         while self.ends.first().is_some_and(|(kept_until, _)| *kept_until < now) {

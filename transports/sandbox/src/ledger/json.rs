@@ -34,6 +34,17 @@ impl Json {
         let mut source = serde_json::Deserializer::from_slice(bytes);
         Self::deserialize(&mut source).map_err(|_| Malformed)
     }
+
+    /// The text of this member, if this is an object with such a text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let Self::Object(members) = self else {
+            return None;
+        };
+        match members.iter().find(|(member, _)| member == name)? {
+            (_, Self::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Json {

@@ -3,6 +3,7 @@
 
 mod address_check;
 mod admin;
+mod assertions;
 mod auth;
 mod body;
 mod books;
@@ -83,6 +84,8 @@ pub struct Ledger {
     extended: Answers<ExtendRequest, ExtendReply>,
     recorded: Answers<EventRequest, EventReply>,
     events_applied: u64,
+    /// How many reservations and events there were when everything was denied.
+    denied_at: (usize, u64),
     sweeper: Sweeper,
     throttle: Throttle,
     published: Published,
@@ -105,6 +108,7 @@ impl Ledger {
             extended: Answers::default(),
             recorded: Answers::default(),
             events_applied: 0,
+            denied_at: (0, 0),
             sweeper: Sweeper::default(),
             throttle: Throttle::new(300),
             published: Published::default(),

@@ -14,6 +14,7 @@ mod operator;
 mod admin_access;
 mod admin_budgets;
 mod admin_tenants_and_keys;
+mod assertions;
 mod binary;
 mod budget_text;
 mod contract;

@@ -43,6 +43,10 @@ mod proxy;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../../client/tests/adapter/tenants.rs"]
+mod tenants;
+#[path = "../../../client/tests/adapter/test_clock.rs"]
+mod test_clock;
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 #[path = "../../../client/tests/adapter/tls.rs"]
 mod tls;
