@@ -7,6 +7,7 @@ mod error;
 mod pasted;
 mod retry_policy;
 mod settings;
+mod time_limits;
 mod user_agent;
 
 use core::fmt;
@@ -90,6 +91,13 @@ impl CyclesConfig {
             .saturating_add(self.settings.read_timeout)
     }
 
+    /// How long a reservation may take in all: [`reserve_timeout`](Settings::reserve_timeout) if it is set, otherwise
+    /// as long as two attempts.
+    pub fn longest_reserve(&self) -> Duration {
+        let two_attempts = self.attempt_timeout().saturating_mul(2);
+        self.settings.reserve_timeout.unwrap_or(two_attempts)
+    }
+
     /// How calls are repeated.
     pub fn retry(&self) -> &RetryPolicy {
         &self.retry
@@ -128,6 +136,7 @@ impl CyclesConfig {
         [
             ("connect timeout", self.settings.connect_timeout),
             ("read timeout", self.settings.read_timeout),
+            ("reserve timeout", self.longest_reserve()),
         ]
         .into_iter()
         .filter(|(_, timeout)| *timeout < SUSPICIOUS_TIMEOUT)

@@ -36,8 +36,8 @@ impl Session {
     /// Requests a reservation. Levels that the request's subject leaves out come from the caller's configuration.
     ///
     /// # Errors
-    /// [`Error::Validation`] if the request breaks a limit, [`Error::Config`] if the session is closed. In both cases
-    /// nothing is sent.
+    /// [`Error::Validation`] if the request breaks a limit, [`Error::Closed`] if the session is closed or shuts down. In
+    /// both cases nothing is sent.
     pub fn reserve(
         &mut self,
         now: Now,
@@ -179,7 +179,7 @@ impl Session {
     /// Starts a call: decide, events, balances, lists, and any other operation with one request and one answer.
     ///
     /// # Errors
-    /// [`Error::Config`] if the session is closed.
+    /// [`Error::Closed`] if the session is closed or shuts down.
     pub fn call<T: fmt::Debug + Send + 'static>(
         &mut self,
         now: Now,
@@ -213,9 +213,9 @@ impl Session {
         if state.is_none_or(|state| state.config.base_url != caller.config.base_url) {
             return Err(ConfigError::OtherServer.into());
         }
-        match self.closed {
-            Some(_) => Err(ConfigError::Closed.into()),
-            None => Ok(()),
+        match self.refuses() {
+            true => Err(Error::Closed),
+            false => Ok(()),
         }
     }
 

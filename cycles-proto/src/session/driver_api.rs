@@ -39,7 +39,7 @@ impl Session {
                 self.poll_principal(now, principal);
             } else {
                 self.poll_flushes(now);
-                if self.is_at_rest() {
+                if !self.poll_shut_down(now) && self.is_at_rest() {
                     return Step::Wait(self.timers.next());
                 }
             }
@@ -72,6 +72,7 @@ impl Session {
                     flush.timer = None;
                 }
             }
+            Timed::ShutDown => self.shut_down_is_due(),
         }
     }
 

@@ -36,6 +36,7 @@ mod outstanding_work;
 mod places;
 mod principal;
 pub(crate) mod replay;
+mod shut_down;
 mod slab;
 mod step;
 mod timers;
@@ -57,6 +58,7 @@ use self::idle_connections::IdleConnections;
 use self::outstanding_work::OutstandingWork;
 use self::places::Places;
 use self::principal::{PrincipalState, Principals};
+use self::shut_down::ShutDown;
 use self::slab::{Slab, SlabKey};
 pub use self::step::{Scanned, Step};
 use self::timers::Timers;
@@ -89,6 +91,7 @@ pub struct Session {
     /// Reservations whose machines were lost in a panic that has not been reported yet.
     lost: Vec<SlabKey>,
     closed: Option<Close>,
+    shut_down: Option<ShutDown>,
 }
 
 /// Something that a caller may wait for.
@@ -100,9 +103,13 @@ pub enum Key {
     Call(CallId),
     /// A flush.
     Flush(FlushKey),
+    /// The [request to stop](Session::is_stopping) that the action of a reservation may get.
+    Stop(ReservationKey),
+    /// The [end](Session::shut_down) of the session.
+    Close,
 }
 
-/// The default number of places: how many attempts may be under way at the same time.
+/// The default number of places ([`max_concurrent_calls`](crate::config::Settings::max_concurrent_calls)): how many attempts may be under way at the same time.
 pub const PLACES: usize = 64;
 
 impl Session {
@@ -112,12 +119,12 @@ impl Session {
         Self {
             seed,
             latest: Duration::ZERO,
+            places: Places::new(config.max_concurrent_calls),
             principals: Principals::new(PrincipalState::new(config, seed)),
             reservations: Slab::new(),
             calls: Slab::new(),
             flushes: Slab::new(),
             outstanding: OutstandingWork::new(),
-            places: Places::new(PLACES),
             idle_connections: IdleConnections::default(),
             timers: Timers::default(),
             steps: VecDeque::new(),
@@ -126,10 +133,12 @@ impl Session {
             acting: None,
             lost: Vec::new(),
             closed: None,
+            shut_down: None,
         }
     }
 
-    /// Sets how many attempts may be under way at the same time; at least one, [`PLACES`] by default.
+    /// Sets how many attempts may be under way at the same time, in place of
+    /// [`max_concurrent_calls`](crate::config::Settings::max_concurrent_calls); at least one.
     pub fn set_places(&mut self, places: usize) {
         self.places.set_all(places);
     }

@@ -29,6 +29,8 @@ pub(super) struct Heartbeat {
     by_hand: VecDeque<Extension>,
     /// Whether the loss of the lease has been reported.
     told_lost: bool,
+    /// When the heartbeat ends if the action is still running.
+    ends_at: Option<Duration>,
 }
 
 /// The heartbeat's next extension.
@@ -79,6 +81,10 @@ impl Heartbeat {
             attempt: None,
             by_hand: VecDeque::new(),
             told_lost: false,
+            ends_at: common
+                .config
+                .max_lease_age
+                .map(|age| observed.received.saturating_add(age)),
         }
     }
 
@@ -95,7 +101,9 @@ impl Heartbeat {
             (None, Beat::InFlight | Beat::Stopped) => None,
         };
         let end = self.lost_at().filter(|_| !self.told_lost && !is_settling);
-        beat.into_iter().chain(end).min()
+        let is_beating = !matches!(self.beat, Beat::Stopped);
+        let too_old = self.ends_at.filter(|_| is_beating && !is_settling);
+        beat.into_iter().chain(end).chain(too_old).min()
     }
 
     /// Queues a manual extension.
@@ -122,6 +130,11 @@ impl Heartbeat {
 
     /// Sends an extension that is due.
     pub(super) fn poll(&mut self, scene: &mut Scene<'_>) -> Option<Step> {
+        if self.is_too_old(scene) && !matches!(self.beat, Beat::Stopped) {
+            self.stop(scene, Stop::TooOld, None);
+            // The event is handed out first.
+            return None;
+        }
         if self.attempt.is_some() {
             return None;
         }
@@ -140,6 +153,12 @@ impl Heartbeat {
                 None
             }
         }
+    }
+
+    /// Whether the action has been running for longer than [`max_lease_age`](crate::config::Settings::max_lease_age).
+    /// Once its cost is handed over, its age does not matter any more.
+    fn is_too_old(&self, scene: &Scene<'_>) -> bool {
+        !scene.is_settling && self.ends_at.is_some_and(|end| end <= scene.now.mono)
     }
 
     /// Whether the lease is over, reported or not.
@@ -179,6 +198,13 @@ impl Heartbeat {
         };
         let (reply, failure) = match result {
             Err(failure) => {
+                let failure = match failure.kind() {
+                    // No setting alone decides how long an extension may take.
+                    FailureKind::Timeout if failure.detail().is_empty() => {
+                        failure.with_detail(format!("gave up after {:?}", attempt.timeout))
+                    }
+                    _ => scene.common.config.explained(failure, attempt.timeout),
+                };
                 let error = Error::transport(context(scene), failure, extension.may_be_done);
                 self.failed(scene, extension, error, BeatFailure::Transient);
                 return None;
@@ -225,6 +251,8 @@ impl Heartbeat {
             remaining_ttl_ms: response.remaining_ttl_ms,
         });
         match next {
+            // A beat that was under way, or a manual extension: the heartbeat does not start again.
+            _ if self.is_too_old(scene) && matches!(self.beat, Beat::Stopped) => {}
             Next::Beat(at) | Next::Retry(at) => {
                 self.beat = Beat::At(early(scene.common, self.named, scene.now.mono, at));
             }
@@ -249,6 +277,8 @@ impl Heartbeat {
                 ticket,
                 error: Some(error),
             }),
+            // The heartbeat was stopped while this beat was under way.
+            None if matches!(self.beat, Beat::Stopped) => {}
             // The settlement under way may have ended the reservation.
             None if is_over && scene.is_settling => self.beat = Beat::Stopped,
             None => match self.lease.failed(scene.now.mono, failure) {

@@ -115,6 +115,7 @@ impl Flushed {
             unrecorded,
             charged_less,
             set_aside: set_aside.len() + corrupt,
+            running: 0,
             is_certain: is_read && unread == 0,
         }
     }
