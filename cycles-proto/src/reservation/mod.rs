@@ -349,6 +349,13 @@ impl Reservation {
         Some(held.extend(common, millis_ceil(by)))
     }
 
+    /// Sets the age at which the heartbeat of a held reservation stops, counted from its grant.
+    pub fn set_max_lease_age(&mut self, age: Duration) {
+        if let Ok((_, held)) = self.held() {
+            held.set_max_lease_age(age);
+        }
+    }
+
     /// The grant; `None` before the reservation is granted, and after it is released or settled.
     pub fn grant(&self) -> Option<&Grant> {
         Some(&self.phase.holding()?.grant)

@@ -118,6 +118,14 @@ impl Session {
         self.remove_if_done_with(key.0);
     }
 
+    /// Sets the age at which the heartbeat of a held reservation stops, counted from its grant, in place of
+    /// [`max_lease_age`](crate::config::Settings::max_lease_age).
+    pub fn set_max_lease_age(&mut self, now: Now, key: ReservationKey, age: Duration) {
+        self.at(now);
+        self.act(key.0, |machine| machine.set_max_lease_age(age));
+        self.schedule(key.0);
+    }
+
     /// Extends the lease manually, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
     /// Returns `None` if nothing is held.
     pub fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {

@@ -10,7 +10,7 @@ pub use client::{CyclesClient, CyclesClientBuilder};
 pub use default_client::{default_client, set_default_client, with_default_client};
 
 pub use cycles_client::{
-    BoxError, Client, Clock, Committing, Completed, CyclesContext, Done, Flushed, GuardContext,
+    BoxError, Client, Clock, Close, Committing, Completed, CyclesContext, Done, Flushed, GuardContext,
     HeartbeatPolicy, Lease, Metered, NotCompleted, Observer, Releasing, ReservationGuard, Settling, Tick,
     Ticker, Transport, WithCyclesConfig, try_with_cycles, with_cycles,
 };

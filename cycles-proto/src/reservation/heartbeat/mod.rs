@@ -29,8 +29,9 @@ pub(super) struct Heartbeat {
     by_hand: VecDeque<Extension>,
     /// Whether the loss of the lease has been reported.
     told_lost: bool,
-    /// When the heartbeat ends if the action is still running.
-    ends_at: Option<Duration>,
+    granted_at: Duration,
+    /// The age at which the heartbeat ends if the action is still running.
+    max_age: Option<Duration>,
 }
 
 /// The heartbeat's next extension.
@@ -81,11 +82,18 @@ impl Heartbeat {
             attempt: None,
             by_hand: VecDeque::new(),
             told_lost: false,
-            ends_at: common
-                .config
-                .max_lease_age
-                .map(|age| observed.received.saturating_add(age)),
+            granted_at: observed.received,
+            max_age: common.config.max_lease_age,
         }
+    }
+
+    pub(super) fn set_max_age(&mut self, age: Duration) {
+        self.max_age = Some(age);
+    }
+
+    /// When the heartbeat ends if the action is still running.
+    fn ends_at(&self) -> Option<Duration> {
+        self.max_age.map(|age| self.granted_at.saturating_add(age))
     }
 
     /// The time until which the lease is known to last.
@@ -102,7 +110,7 @@ impl Heartbeat {
         };
         let end = self.lost_at().filter(|_| !self.told_lost && !is_settling);
         let is_beating = !matches!(self.beat, Beat::Stopped);
-        let too_old = self.ends_at.filter(|_| is_beating && !is_settling);
+        let too_old = self.ends_at().filter(|_| is_beating && !is_settling);
         beat.into_iter().chain(end).chain(too_old).min()
     }
 
@@ -158,7 +166,7 @@ impl Heartbeat {
     /// Whether the action has been running for longer than [`max_lease_age`](crate::config::Settings::max_lease_age).
     /// Once its cost is handed over, its age does not matter any more.
     fn is_too_old(&self, scene: &Scene<'_>) -> bool {
-        !scene.is_settling && self.ends_at.is_some_and(|end| end <= scene.now.mono)
+        !scene.is_settling && self.ends_at().is_some_and(|end| end <= scene.now.mono)
     }
 
     /// Whether the lease is over, reported or not.

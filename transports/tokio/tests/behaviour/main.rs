@@ -13,6 +13,8 @@ mod adapter;
 mod after_a_fork;
 #[path = "../../../client/tests/adapter/alone.rs"]
 mod alone;
+#[path = "../../../client/tests/adapter/closing.rs"]
+mod closing;
 mod executor;
 #[path = "../../../client/tests/adapter/given.rs"]
 mod given;
