@@ -109,8 +109,7 @@ impl Heartbeat {
             (None, Beat::InFlight | Beat::Stopped) => None,
         };
         let end = self.lost_at().filter(|_| !self.told_lost && !is_settling);
-        let is_beating = !matches!(self.beat, Beat::Stopped);
-        let too_old = self.ends_at().filter(|_| is_beating && !is_settling);
+        let too_old = self.ends_at().filter(|_| self.is_waiting() && !is_settling);
         beat.into_iter().chain(end).chain(too_old).min()
     }
 
@@ -138,7 +137,7 @@ impl Heartbeat {
 
     /// Sends an extension that is due.
     pub(super) fn poll(&mut self, scene: &mut Scene<'_>) -> Option<Step> {
-        if self.is_too_old(scene) && !matches!(self.beat, Beat::Stopped) {
+        if self.is_too_old(scene) && self.is_waiting() {
             self.stop(scene, Stop::TooOld, None);
             // The event is handed out first.
             return None;
@@ -161,6 +160,11 @@ impl Heartbeat {
                 None
             }
         }
+    }
+
+    /// Whether the next beat is due later.
+    fn is_waiting(&self) -> bool {
+        matches!(self.beat, Beat::At(_) | Beat::Again(..))
     }
 
     /// Whether the action has been running for longer than [`max_lease_age`](crate::config::Settings::max_lease_age).
@@ -259,7 +263,7 @@ impl Heartbeat {
             remaining_ttl_ms: response.remaining_ttl_ms,
         });
         match next {
-            // A beat that was under way, or a manual extension: the heartbeat does not start again.
+            // After a manual extension, the heartbeat does not start again.
             _ if self.is_too_old(scene) && matches!(self.beat, Beat::Stopped) => {}
             Next::Beat(at) | Next::Retry(at) => {
                 self.beat = Beat::At(early(scene.common, self.named, scene.now.mono, at));
@@ -285,10 +289,9 @@ impl Heartbeat {
                 ticket,
                 error: Some(error),
             }),
-            // The heartbeat was stopped while this beat was under way.
-            None if matches!(self.beat, Beat::Stopped) => {}
             // The settlement under way may have ended the reservation.
             None if is_over && scene.is_settling => self.beat = Beat::Stopped,
+            None if self.is_too_old(scene) && !is_over => self.stop(scene, Stop::TooOld, Some(error)),
             None => match self.lease.failed(scene.now.mono, failure) {
                 Next::Stop(reason) => self.stop(scene, reason, Some(error)),
                 Next::Beat(at) | Next::Retry(at) => {

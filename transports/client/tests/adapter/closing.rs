@@ -4,6 +4,7 @@
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
+use cycles_sandbox::DEFAULT_TENANT;
 use runcycles::models::{Amount, BalanceParams};
 use runcycles::{Close, CyclesClient, Error, Event, Flushed};
 
@@ -34,7 +35,10 @@ fn a_client_that_closes_refuses_what_is_new_and_waits_for_what_runs() {
     let left = thread::scope(|scope| {
         let closing = begin(scope, &client, Close::WhenDone, 10 * MINUTE);
         assert!(matches!(wait!(clone.reserve(request())), Err(Error::Closed)));
-        let question = BalanceParams::default();
+        let question = BalanceParams {
+            tenant: Some(DEFAULT_TENANT.into()),
+            ..Default::default()
+        };
         assert!(matches!(
             wait!(client.get_balances(&question)),
             Err(Error::Closed)
