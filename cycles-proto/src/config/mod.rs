@@ -7,7 +7,6 @@ mod error;
 mod pasted;
 mod retry_policy;
 mod settings;
-mod time_limits;
 mod user_agent;
 
 use core::fmt;
@@ -18,6 +17,7 @@ pub use crate::api_key::{ApiKey, GivenKey};
 pub use builder::CyclesConfigBuilder;
 pub use error::ConfigError;
 pub use retry_policy::RetryPolicy;
+pub(crate) use settings::MAX_CONCURRENT_CALLS;
 pub use settings::Settings;
 
 use crate::models::Subject;

@@ -8,7 +8,9 @@ use super::base_url::BaseUrl;
 use super::{ConfigError, CyclesConfig, RetryPolicy, parse_key};
 use crate::api_key::GivenKey;
 use crate::models::Subject;
-use crate::session::PLACES;
+
+/// The default of [`Settings::max_concurrent_calls`].
+pub(crate) const MAX_CONCURRENT_CALLS: usize = 64;
 
 /// The settings of a client, each as given or at its default. A [`CyclesConfig`] derefs to its settings.
 ///
@@ -93,7 +95,7 @@ impl Settings {
             read_timeout: Duration::from_secs(5),
             reserve_timeout: None,
             max_lease_age: None,
-            max_concurrent_calls: PLACES,
+            max_concurrent_calls: MAX_CONCURRENT_CALLS,
             retry_enabled: retry.enabled,
             retry_max_attempts: retry.max_attempts,
             retry_initial_delay: retry.initial_delay,

@@ -62,7 +62,7 @@ use self::shut_down::ShutDown;
 use self::slab::{Slab, SlabKey};
 pub use self::step::{Scanned, Step};
 use self::timers::Timers;
-use crate::config::{ConfigError, CyclesConfig};
+use crate::config::{ConfigError, CyclesConfig, MAX_CONCURRENT_CALLS};
 use crate::idempotency::Seed;
 use crate::time::Now;
 
@@ -110,7 +110,7 @@ pub enum Key {
 }
 
 /// The default number of places ([`max_concurrent_calls`](crate::config::Settings::max_concurrent_calls)): how many attempts may be under way at the same time.
-pub const PLACES: usize = 64;
+pub const PLACES: usize = MAX_CONCURRENT_CALLS;
 
 impl Session {
     /// Creates a session with one principal. The seed is for settlements from the journal; every reservation and call

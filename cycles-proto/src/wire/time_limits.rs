@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::CyclesConfig;
+use crate::config::CyclesConfig;
 use crate::outcome::{Failure, FailureKind};
 
 impl CyclesConfig {
@@ -17,11 +17,11 @@ impl CyclesConfig {
                 format!("gave up after {timeout:?}; connect_timeout and read_timeout set this limit")
             }
             FailureKind::ConnectTimeout => {
-                let timeout = self.settings.connect_timeout.min(timeout);
+                let timeout = self.connect_timeout.min(timeout);
                 format!("gave up after {timeout:?}; connect_timeout sets this limit")
             }
             FailureKind::Queued => {
-                let calls = self.settings.max_concurrent_calls;
+                let calls = self.max_concurrent_calls;
                 format!("waited {timeout:?} for one of {calls}; max_concurrent_calls sets this limit")
             }
             FailureKind::Dns
