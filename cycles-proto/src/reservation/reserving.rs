@@ -146,9 +146,10 @@ impl Reserving {
                 if self.caller_left && !is_open && !self.may_be_done {
                     return Some(Phase::ended(Outcome::Released(Released::NothingHeld)));
                 }
-                let failure = match failure.kind() {
-                    FailureKind::Timeout if !has_time => common.config.reserve_timed_out(),
-                    _ => common.config.explained(failure, attempt.timeout),
+                let failure = if failure.kind() == FailureKind::Timeout && !has_time {
+                    common.config.reserve_timed_out()
+                } else {
+                    common.config.explained(failure, attempt.timeout)
                 };
                 let error = Error::transport(self.context(common), failure, self.may_be_done);
                 (error, is_open, is_open)

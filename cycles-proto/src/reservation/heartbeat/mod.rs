@@ -210,12 +210,11 @@ impl Heartbeat {
         };
         let (reply, failure) = match result {
             Err(failure) => {
-                let failure = match failure.kind() {
+                let failure = if failure.kind() == FailureKind::Timeout && failure.detail().is_empty() {
                     // No setting alone decides how long an extension may take.
-                    FailureKind::Timeout if failure.detail().is_empty() => {
-                        failure.with_detail(format!("gave up after {:?}", attempt.timeout))
-                    }
-                    _ => scene.common.config.explained(failure, attempt.timeout),
+                    failure.with_detail(format!("gave up after {:?}", attempt.timeout))
+                } else {
+                    scene.common.config.explained(failure, attempt.timeout)
                 };
                 let error = Error::transport(context(scene), failure, extension.may_be_done);
                 self.failed(scene, extension, error, BeatFailure::Transient);
