@@ -25,6 +25,7 @@ pub struct WithCyclesConfig {
     idempotency_key: Option<IdempotencyKey>,
     dry_run: bool,
     heartbeat: HeartbeatPolicy,
+    max_lease_age: Option<Duration>,
     notes: CommitNotes,
 }
 
@@ -67,6 +68,7 @@ impl WithCyclesConfig {
             idempotency_key: None,
             dry_run: false,
             heartbeat: HeartbeatPolicy::default(),
+            max_lease_age: None,
             notes: CommitNotes::default(),
         }
     }
@@ -128,6 +130,14 @@ impl WithCyclesConfig {
         self
     }
 
+    /// Sets the age at which the heartbeat stops if the action is still running, counted from the grant. The lease then
+    /// runs out, with the [consequences](Self::heartbeat) of any lost lease. Default: the client's
+    /// [`max_lease_age`](crate::config::Settings::max_lease_age).
+    pub fn max_lease_age(mut self, age: Duration) -> Self {
+        self.max_lease_age = Some(age);
+        self
+    }
+
     /// Sets the metrics of the commit, unless the action sets its own.
     pub fn metrics(mut self, metrics: CyclesMetrics) -> Self {
         self.notes.set_metrics(metrics);
@@ -153,6 +163,7 @@ impl WithCyclesConfig {
             idempotency_key,
             dry_run,
             heartbeat: _,
+            max_lease_age: _,
             notes: _,
         } = self;
         ReservationCreateRequest {
@@ -176,6 +187,11 @@ impl WithCyclesConfig {
     /// What happens when the lease is lost.
     pub fn policy(&self) -> HeartbeatPolicy {
         self.heartbeat
+    }
+
+    /// The age at which the heartbeat stops, if it is set.
+    pub fn lease_age(&self) -> Option<Duration> {
+        self.max_lease_age
     }
 
     /// The notes that go with the commit, before the action adds to them.

@@ -71,6 +71,28 @@ impl CyclesConfigBuilder {
         self
     }
 
+    /// Sets how long a reservation may take in all, from the call to the answer: waiting for a place, the first attempt,
+    /// the repetition, and the check of a replayed grant. By default twice the connect and the read timeout together,
+    /// 14 s if those are not set either.
+    pub fn reserve_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.reserve_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the age at which the heartbeat of an action that is still running stops, counted from the grant; never by
+    /// default. The lease then runs out, which frees the budget of an action that hangs. A cost is still accepted.
+    pub fn max_lease_age(mut self, age: Duration) -> Self {
+        self.settings.max_lease_age = Some(age);
+        self
+    }
+
+    /// Sets how many attempts the client and its clones make at the same time; 64 by default. A quarter is for
+    /// extensions. Calls that a blocked caller makes on its own thread are not counted.
+    pub fn max_concurrent_calls(mut self, calls: usize) -> Self {
+        self.settings.max_concurrent_calls = calls;
+        self
+    }
+
     /// Sets when calls with an unknown outcome are repeated.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.settings.set_retry(&retry);
@@ -104,6 +126,12 @@ impl CyclesConfigBuilder {
     /// Sets [`RetryPolicy::max_delay`]: the longest wait; 30 s by default.
     pub fn retry_max_delay(mut self, delay: Duration) -> Self {
         self.settings.retry_max_delay = delay;
+        self
+    }
+
+    /// Sets [`RetryPolicy::flush_timeout`]: how long a flush should wait for unsettled costs; 10 s by default.
+    pub fn retry_flush_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.retry_flush_timeout = timeout;
         self
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::{ConfigError, CyclesConfig, pasted};
 
 /// The names of the variables, without the prefix.
-pub(super) const NAMES: [&str; 18] = [
+pub(super) const NAMES: [&str; 21] = [
     "BASE_URL",
     "API_KEY",
     "TENANT",
@@ -18,6 +18,9 @@ pub(super) const NAMES: [&str; 18] = [
     "TOOLSET",
     "CONNECT_TIMEOUT",
     "READ_TIMEOUT",
+    "RESERVE_TIMEOUT",
+    "MAX_LEASE_AGE",
+    "MAX_CONCURRENT_CALLS",
     "RETRY_ENABLED",
     "RETRY_MAX_ATTEMPTS",
     "RETRY_INITIAL_DELAY",
@@ -37,6 +40,9 @@ impl CyclesConfig {
     /// | `CYCLES_API_KEY` | the key | required |
     /// | `CYCLES_TENANT`, `_WORKSPACE`, `_APP`, `_WORKFLOW`, `_AGENT`, `_TOOLSET` | subject defaults | none |
     /// | `CYCLES_CONNECT_TIMEOUT`, `CYCLES_READ_TIMEOUT` | timeouts | 2 s, 5 s |
+    /// | `CYCLES_RESERVE_TIMEOUT` | the longest time of a reservation, with its repetition | twice both timeouts: 14 s |
+    /// | `CYCLES_MAX_LEASE_AGE` | when the heartbeat of a running action ends | never |
+    /// | `CYCLES_MAX_CONCURRENT_CALLS` | how many attempts are made at the same time | 64 |
     /// | `CYCLES_RETRY_ENABLED` | whether calls are repeated | true |
     /// | `CYCLES_RETRY_MAX_ATTEMPTS` | repetitions after the first attempt | 5 |
     /// | `CYCLES_RETRY_INITIAL_DELAY`, `CYCLES_RETRY_MAX_DELAY` | waits | 500 ms, 30 s |
@@ -95,6 +101,13 @@ impl CyclesConfig {
         builder.settings.toolset = vars.name_in("TOOLSET")?;
         vars.read("CONNECT_TIMEOUT", timeout, &mut builder.settings.connect_timeout)?;
         vars.read("READ_TIMEOUT", timeout, &mut builder.settings.read_timeout)?;
+        vars.read("RESERVE_TIMEOUT", limit, &mut builder.settings.reserve_timeout)?;
+        vars.read("MAX_LEASE_AGE", limit, &mut builder.settings.max_lease_age)?;
+        vars.read(
+            "MAX_CONCURRENT_CALLS",
+            at_least_one,
+            &mut builder.settings.max_concurrent_calls,
+        )?;
         vars.read("RETRY_ENABLED", boolean, &mut builder.settings.retry_enabled)?;
         vars.read(
             "RETRY_MAX_ATTEMPTS",
@@ -200,7 +213,6 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
             | ConfigError::OutOfRange { .. }
             | ConfigError::Forked
             | ConfigError::OtherServer
-            | ConfigError::Closed
             | ConfigError::Adapter(_) => error,
         }
     }
@@ -267,6 +279,10 @@ fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn limit(text: &str) -> Result<Option<Duration>, String> {
+    timeout(text).map(Some)
+}
+
 fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
@@ -278,6 +294,13 @@ fn boolean(text: &str) -> Result<bool, String> {
 fn count(text: &str) -> Result<u32, String> {
     text.parse()
         .map_err(|_| "must be a whole number, 0 or more".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a whole number, 1 or more".to_owned()),
+        Ok(number) => Ok(number),
+    }
 }
 
 fn factor(text: &str) -> Result<f64, String> {

@@ -50,9 +50,6 @@ pub enum ConfigError {
     /// The configuration is for a different server than the session's.
     #[error("this configuration is for a different server than the client's: make another client for it")]
     OtherServer,
-    /// The client was closed.
-    #[error("the client is closed; make another, or close this one later")]
-    Closed,
     /// The adapter cannot be set up.
     #[error("{0}")]
     Adapter(String),

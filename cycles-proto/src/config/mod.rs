@@ -17,6 +17,7 @@ pub use crate::api_key::{ApiKey, GivenKey};
 pub use builder::CyclesConfigBuilder;
 pub use error::ConfigError;
 pub use retry_policy::RetryPolicy;
+pub(crate) use settings::MAX_CONCURRENT_CALLS;
 pub use settings::Settings;
 
 use crate::models::Subject;
@@ -90,6 +91,13 @@ impl CyclesConfig {
             .saturating_add(self.settings.read_timeout)
     }
 
+    /// How long a reservation may take in all: [`reserve_timeout`](Settings::reserve_timeout) if it is set, otherwise
+    /// as long as two attempts.
+    pub fn longest_reserve(&self) -> Duration {
+        let two_attempts = self.attempt_timeout().saturating_mul(2);
+        self.settings.reserve_timeout.unwrap_or(two_attempts)
+    }
+
     /// How calls are repeated.
     pub fn retry(&self) -> &RetryPolicy {
         &self.retry
@@ -142,6 +150,7 @@ impl CyclesConfig {
         [
             ("connect timeout", self.settings.connect_timeout),
             ("read timeout", self.settings.read_timeout),
+            ("reserve timeout", self.longest_reserve()),
         ]
         .into_iter()
         .filter(|(_, timeout)| *timeout < SUSPICIOUS_TIMEOUT)

@@ -9,6 +9,9 @@ use super::{ConfigError, CyclesConfig, RetryPolicy, parse_key};
 use crate::api_key::GivenKey;
 use crate::models::Subject;
 
+/// The default of [`Settings::max_concurrent_calls`].
+pub(crate) const MAX_CONCURRENT_CALLS: usize = 64;
+
 /// The settings of a client, each as given or at its default. A [`CyclesConfig`] derefs to its settings.
 ///
 /// To derive a configuration from another one, change a copy of its settings and [check](Self::check) that:
@@ -48,6 +51,15 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long the rest of an attempt may take; 5 s by default.
     pub read_timeout: Duration,
+    /// How long a reservation may take in all: waiting for a place, its first attempt, the repetition, and the check of
+    /// a replayed grant. `None`, the default, is twice the connect and the read timeout together, 14 s if those are not
+    /// set either. See [`CyclesConfig::longest_reserve`].
+    pub reserve_timeout: Option<Duration>,
+    /// The age at which the heartbeat of an action that is still running stops, counted from the grant; `None`, the
+    /// default, is never. The lease then runs out.
+    pub max_lease_age: Option<Duration>,
+    /// How many attempts the client and its clones make at the same time; 64 by default.
+    pub max_concurrent_calls: usize,
     /// [`RetryPolicy::enabled`].
     pub retry_enabled: bool,
     /// [`RetryPolicy::max_attempts`].
@@ -81,6 +93,9 @@ impl Settings {
             toolset: None,
             connect_timeout: Duration::from_secs(2),
             read_timeout: Duration::from_secs(5),
+            reserve_timeout: None,
+            max_lease_age: None,
+            max_concurrent_calls: MAX_CONCURRENT_CALLS,
             retry_enabled: retry.enabled,
             retry_max_attempts: retry.max_attempts,
             retry_initial_delay: retry.initial_delay,
@@ -121,6 +136,18 @@ impl Settings {
         subject.check_partial().map_err(ConfigError::Subject)?;
         positive("the connect timeout", self.connect_timeout)?;
         positive("the read timeout", self.read_timeout)?;
+        for (name, time) in [
+            ("the reserve timeout", self.reserve_timeout),
+            ("the maximum age of a lease", self.max_lease_age),
+        ] {
+            time.map_or(Ok(()), |time| positive(name, time))?;
+        }
+        if self.max_concurrent_calls == 0 {
+            return Err(ConfigError::OutOfRange {
+                name: "the maximum of concurrent calls",
+                problem: "must be 1 or more",
+            });
+        }
         if !(1.0..=f64::MAX).contains(&self.retry_multiplier) {
             return Err(ConfigError::OutOfRange {
                 name: "the retry multiplier",
@@ -142,6 +169,9 @@ impl Settings {
             &mut self.retry_flush_timeout,
         ] {
             *duration = bounded(*duration);
+        }
+        for limit in [&mut self.reserve_timeout, &mut self.max_lease_age] {
+            *limit = limit.map(bounded);
         }
         let config = CyclesConfig {
             base,
@@ -212,6 +242,9 @@ impl fmt::Debug for Settings {
             .field("subject", &self.subject())
             .field("connect_timeout", &self.connect_timeout)
             .field("read_timeout", &self.read_timeout)
+            .field("reserve_timeout", &self.reserve_timeout)
+            .field("max_lease_age", &self.max_lease_age)
+            .field("max_concurrent_calls", &self.max_concurrent_calls)
             .field("retry", &self.retry())
             .field("journal_enabled", &self.journal_enabled)
             .field("journal_dir", &self.journal_dir)

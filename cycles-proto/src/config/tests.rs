@@ -137,6 +137,9 @@ fn every_setting_of_the_builder_is_in_the_configuration() {
         .toolset("s")
         .connect_timeout(Duration::from_millis(300))
         .read_timeout(Duration::from_millis(700))
+        .reserve_timeout(Duration::from_millis(900))
+        .max_lease_age(Duration::from_secs(3_600))
+        .max_concurrent_calls(9)
         .retry_enabled(false)
         .journal_enabled(false)
         .journal_dir("/somewhere")
@@ -158,6 +161,9 @@ fn every_setting_of_the_builder_is_in_the_configuration() {
     assert_eq!(levels(config.subject()), "twafgs");
     assert_eq!(config.connect_timeout, Duration::from_millis(300));
     assert_eq!(config.attempt_timeout(), Duration::from_secs(1));
+    assert_eq!(config.longest_reserve(), Duration::from_millis(900));
+    assert_eq!(config.max_lease_age, Some(Duration::from_secs(3_600)));
+    assert_eq!(config.max_concurrent_calls, 9);
     assert!(!config.retry().enabled && !config.journal_enabled && config.is_https());
     assert_eq!(config.trace_parent(), Some(&parent));
     assert_eq!(
@@ -178,6 +184,23 @@ fn settings_that_make_no_sense_are_refused() {
         .build()
         .unwrap_err();
     assert_eq!(zero.to_string(), "the read timeout must be longer than 0");
+    let builder = || CyclesConfig::builder(KEY, URL);
+    for (builder, problem) in [
+        (
+            builder().reserve_timeout(Duration::ZERO),
+            "the reserve timeout must be longer than 0",
+        ),
+        (
+            builder().max_lease_age(Duration::ZERO),
+            "the maximum age of a lease must be longer than 0",
+        ),
+        (
+            builder().max_concurrent_calls(0),
+            "the maximum of concurrent calls must be 1 or more",
+        ),
+    ] {
+        assert_eq!(builder.build().unwrap_err().to_string(), problem);
+    }
     let mut retry = CyclesConfig::new(KEY, URL).unwrap().retry().clone();
     for multiplier in [0.5, f64::NAN, f64::INFINITY, -1.0] {
         retry.multiplier = multiplier;
@@ -231,12 +254,22 @@ fn a_base_url_with_the_version_in_it_is_refused_with_the_right_one() {
 }
 
 #[test]
+fn a_reservation_may_take_as_long_as_two_attempts_unless_it_is_set() {
+    let builder = CyclesConfig::builder(KEY, URL);
+    let config = builder.clone().build().unwrap();
+    assert_eq!(config.longest_reserve(), Duration::from_secs(14));
+    let config = builder.read_timeout(Duration::from_secs(1)).build().unwrap();
+    assert_eq!(config.longest_reserve(), Duration::from_secs(6));
+}
+
+#[test]
 fn each_part_of_the_retry_policy_can_be_set_by_itself() {
     let config = CyclesConfig::builder("cyc_live_0123456789", "http://localhost:7878")
         .retry_max_attempts(7)
         .retry_initial_delay(Duration::from_millis(20))
         .retry_multiplier(3.0)
         .retry_max_delay(Duration::from_secs(4))
+        .retry_flush_timeout(Duration::from_secs(3))
         .build()
         .unwrap();
     let expected = RetryPolicy {
@@ -244,6 +277,7 @@ fn each_part_of_the_retry_policy_can_be_set_by_itself() {
         initial_delay: Duration::from_millis(20),
         multiplier: 3.0,
         max_delay: Duration::from_secs(4),
+        flush_timeout: Duration::from_secs(3),
         ..RetryPolicy::default()
     };
     assert_eq!(config.retry(), &expected);

@@ -25,6 +25,10 @@ pub struct Flushed {
     /// were set aside as `*.rejected` or `*.stale`, or files that may be records as `*.corrupt`. A person decides about
     /// them; observers got an event for each.
     pub set_aside: usize,
+    /// Actions that still ran when the time of a [close](crate::Session::shut_down) was up; 0 after a flush, which does
+    /// not wait for actions. A cost that such an action hands over is still recorded; if the process ends first, its
+    /// budget is free when its lease ends.
+    pub running: usize,
     /// Whether all records are counted. If not, the time was up before the journal was read, or the journal could not
     /// be read; observers got an event for that.
     pub is_certain: bool,
@@ -44,6 +48,7 @@ impl Flushed {
             unrecorded: 0,
             charged_less: 0,
             set_aside: 0,
+            running: 0,
             is_certain: true,
         }
     }
@@ -56,8 +61,22 @@ impl Flushed {
             unrecorded,
             charged_less,
             set_aside,
+            running,
             is_certain,
         } = *self;
-        is_certain && [ending, recorded, unrecorded, charged_less, set_aside] == [0; 5]
+        is_certain && [ending, recorded, unrecorded, charged_less, set_aside, running] == [0; 6]
+    }
+
+    /// What is left of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            ending: self.ending + other.ending,
+            recorded: self.recorded + other.recorded,
+            unrecorded: self.unrecorded + other.unrecorded,
+            charged_less: self.charged_less + other.charged_less,
+            set_aside: self.set_aside + other.set_aside,
+            running: self.running + other.running,
+            is_certain: self.is_certain && other.is_certain,
+        }
     }
 }

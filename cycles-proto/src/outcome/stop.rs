@@ -13,4 +13,6 @@ pub enum Stop {
     Throttled,
     /// The server refused, and would refuse again.
     Refused,
+    /// The action has been running for longer than [`max_lease_age`](crate::config::Settings::max_lease_age) allows.
+    TooOld,
 }

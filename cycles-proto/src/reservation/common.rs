@@ -66,12 +66,26 @@ impl Common {
         now: Now,
         timeout: Duration,
     ) -> (Call, Attempt) {
+        self.start_attempt_until(encoded, now, timeout, Duration::MAX)
+    }
+
+    /// Like [`start_attempt`](Self::start_attempt), for an attempt that ends at `until` even if it had to wait for a
+    /// place.
+    pub(super) fn start_attempt_until(
+        &mut self,
+        encoded: &Encoded,
+        now: Now,
+        timeout: Duration,
+        until: Duration,
+    ) -> (Call, Attempt) {
         let ticket = self.tickets.take();
+        let timeout = timeout.min(until.saturating_sub(now.mono));
         let deadline = now.mono.saturating_add(timeout);
         let call = encoded.call(&self.config, ticket, timeout);
         let attempt = Attempt {
             ticket,
             timeout,
+            until,
             deadline,
         };
         (call, attempt)
@@ -105,14 +119,16 @@ impl Common {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
     pub(super) ticket: Ticket,
-    timeout: Duration,
+    pub(super) timeout: Duration,
+    /// The latest deadline that the attempt may have.
+    until: Duration,
     pub(super) deadline: Duration,
 }
 
 impl Attempt {
     /// Starts the time of the attempt now.
     pub(super) fn begins(&mut self, now: Now) {
-        self.deadline = now.mono.saturating_add(self.timeout);
+        self.deadline = now.mono.saturating_add(self.timeout).min(self.until);
     }
 
     /// The ticket of the attempt, if its time is up.

@@ -133,6 +133,15 @@ impl Held {
         self.heartbeat.extend(common, by_ms)
     }
 
+    pub(super) fn set_max_lease_age(&mut self, age: Duration) {
+        self.heartbeat.set_max_age(age);
+    }
+
+    /// Whether spending was reported that no commit contains yet.
+    pub(super) fn has_spent(&self) -> bool {
+        self.settlement.is_none() && self.spent.max(self.counted) > 0
+    }
+
     /// The subject and the action.
     pub(super) fn purpose(&self) -> &Arc<Purpose> {
         &self.about.purpose

@@ -240,6 +240,16 @@ impl Reservation {
         }
     }
 
+    /// Whether the ledger has not decided about the reservation yet.
+    pub(crate) fn is_undecided(&self) -> bool {
+        matches!(self.phase, Phase::Reserving(_) | Phase::Verifying(_))
+    }
+
+    /// Whether spending was reported that no commit contains yet.
+    pub(crate) fn has_spent(&self) -> bool {
+        self.phase.holding().is_some_and(Held::has_spent)
+    }
+
     /// Notes that a record was written after its deadline.
     pub(crate) fn note_late_record(&mut self) {
         if let Some(settlement) = self.phase.settlement_mut() {
@@ -352,11 +362,19 @@ impl Reservation {
 
     /// Extends the lease manually, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
     /// The ticket comes back in [`Event::LeaseExtended`](crate::outcome::Event::LeaseExtended) or
-    /// [`Event::ExtendFailed`](crate::outcome::Event::ExtendFailed). If the heartbeat had stopped, it starts again.
+    /// [`Event::ExtendFailed`](crate::outcome::Event::ExtendFailed). If the heartbeat had stopped for any reason except
+    /// its [age](crate::outcome::Stop::TooOld), it starts again.
     /// Returns `None` if nothing is held.
     pub fn extend(&mut self, by: Duration) -> Option<Ticket> {
         let (common, held) = self.held().ok()?;
         Some(held.extend(common, millis_ceil(by)))
+    }
+
+    /// Sets the age at which the heartbeat of a held reservation stops, counted from its grant.
+    pub fn set_max_lease_age(&mut self, age: Duration) {
+        if let Ok((_, held)) = self.held() {
+            held.set_max_lease_age(age);
+        }
     }
 
     /// The grant; `None` before the reservation is granted, and after it is released or settled.

@@ -109,11 +109,13 @@ impl Releasing {
             Stage::InFlight(attempt) if attempt.ticket == answer.ticket => {}
             Stage::InFlight(_) | Stage::Due(_) => return None,
         }
+        let timeout = common.config.attempt_timeout();
         let kind = OperationKind::ReleaseReservation;
         let context = common.context(kind, &self.id, Some(&key(common)));
         let (error, pause) = match answer.said.verdict::<ReleaseResponse>() {
             Err(failure) => {
                 let may_have_been_sent = failure.kind().may_have_been_sent();
+                let failure = common.config.explained(failure, timeout);
                 let error = Error::transport(context, failure, self.may_be_done);
                 self.may_be_done |= may_have_been_sent;
                 (error, Some(Duration::ZERO))

@@ -1,4 +1,7 @@
-//! Requesting the reservation. If the outcome is open, the request is repeated once, under the same key.
+//! Requesting the reservation. If the outcome is open, the request is repeated once, under the same key. All of it,
+//! the wait for a place included, takes no longer than [`CyclesConfig::longest_reserve`].
+//!
+//! [`CyclesConfig::longest_reserve`]: crate::CyclesConfig::longest_reserve
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -12,7 +15,8 @@ use super::verifying_grant::Verifying;
 use crate::journal::record::Purpose;
 use crate::models::{ReservationCreateRequest, ReservationCreateResponse, ReservationId};
 use crate::outcome::{
-    CallContext, Error, Event, OperationKind, Outcome, ReleaseReason, Released, ReservationInfo, Unsuccessful,
+    CallContext, Error, Event, FailureKind, OperationKind, Outcome, ReleaseReason, Released, ReservationInfo,
+    Unsuccessful,
 };
 use crate::reservation::heartbeat::schedule::Observation;
 use crate::step::Step;
@@ -26,6 +30,8 @@ pub(super) struct Reserving {
     about: About,
     kind: OperationKind,
     attempt: Option<Attempt>,
+    /// When it is given up, once it has begun.
+    until: Option<Duration>,
     /// Whether an attempt may have been acted on.
     may_be_done: bool,
     caller_left: bool,
@@ -66,6 +72,7 @@ impl Reserving {
             about,
             kind,
             attempt: None,
+            until: None,
             may_be_done: false,
             caller_left: false,
         })
@@ -76,7 +83,8 @@ impl Reserving {
             return Step::Wait(Some(attempt.deadline));
         }
         let timeout = common.config.attempt_timeout();
-        let (call, attempt) = common.start_attempt(&self.encoded, now, timeout);
+        let until = self.until(common, now);
+        let (call, attempt) = common.start_attempt_until(&self.encoded, now, timeout, until);
         common.attempts_to_reserve += 1;
         self.attempt = Some(attempt);
         Step::Send(call)
@@ -85,6 +93,12 @@ impl Reserving {
     /// What the reservation is for.
     pub(super) fn info(&self) -> ReservationInfo {
         self.about.info()
+    }
+
+    /// When it is given up: its time starts with the first poll.
+    fn until(&mut self, common: &Common, now: Now) -> Duration {
+        let whole = common.config.longest_reserve();
+        *self.until.get_or_insert_with(|| now.mono.saturating_add(whole))
     }
 
     pub(super) fn attempt(&self) -> Option<Attempt> {
@@ -112,12 +126,13 @@ impl Reserving {
     }
 
     pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
-        if !Attempt::is(self.attempt, answer.ticket) {
+        let Some(attempt) = self.attempt.filter(|it| it.ticket == answer.ticket) else {
             // The attempt was given up, so only a grant matters.
             let granted = Granted::late(common, now, answer)?;
             return Some(self.decided(common, granted));
-        }
+        };
         self.attempt = None;
+        let has_time = now.mono < self.until(common, now);
         let sent = answer.sent;
         let (error, is_open, is_worth_repeating) = match answer.said.verdict::<ReservationCreateResponse>() {
             Ok(verdict) => match verdict {
@@ -137,13 +152,19 @@ impl Reserving {
                 if self.caller_left && !is_open && !self.may_be_done {
                     return Some(Phase::ended(Outcome::Released(Released::NothingHeld)));
                 }
+                let failure = if failure.kind() == FailureKind::Timeout && !has_time {
+                    common.config.reserve_timed_out()
+                } else {
+                    common.config.explained(failure, attempt.timeout)
+                };
                 let error = Error::transport(self.context(common), failure, self.may_be_done);
                 (error, is_open, is_open)
             }
         };
         self.may_be_done |= is_open;
         let error = Box::new(error);
-        if is_worth_repeating && common.attempts_to_reserve < 2 && common.config.retry().enabled {
+        let may_repeat = common.attempts_to_reserve < 2 && common.config.retry().enabled && has_time;
+        if is_worth_repeating && may_repeat {
             common.events.push(Event::ReservingAgain { info: None, error });
             return None;
         }
@@ -183,7 +204,8 @@ impl Reserving {
         if !granted.observed.is_over() {
             return granted.held(common, &self.about);
         }
-        Verifying::new(common, self.about.clone(), granted, self.context(common))
+        let until = self.until.unwrap_or(Duration::MAX);
+        Verifying::new(common, self.about.clone(), granted, self.context(common), until)
             .map_or_else(Phase::ended, |verifying| Phase::Verifying(Box::new(verifying)))
     }
 

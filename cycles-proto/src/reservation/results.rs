@@ -15,6 +15,8 @@ pub struct Results {
     granted: Option<Arc<ReservationCreateResponse>>,
     lease_is_lost: bool,
     release_failed: bool,
+    /// Whether the caller gets no grant any more, because the session shuts down.
+    is_refused: bool,
     uncounted: Option<Box<InvalidCommit>>,
     /// Manual extensions that were answered, and whose results have not been taken yet.
     extended: Vec<(Ticket, Extended)>,
@@ -44,6 +46,11 @@ impl Results {
         }
     }
 
+    /// Refuses the grant to the caller that waits for it, because the session shuts down.
+    pub(crate) fn refuse(&mut self) {
+        self.is_refused = true;
+    }
+
     /// Notes an item of a metered stream that could not be counted, for the caller that waits for the end.
     pub fn not_counted(&mut self, why: InvalidCommit) {
         self.uncounted = Some(Box::new(why));
@@ -60,6 +67,9 @@ impl Results {
         &mut self,
         machine: &Reservation,
     ) -> Option<Result<(ReservationId, Arc<ReservationCreateResponse>), Error>> {
+        if self.is_refused {
+            return Some(Err(Error::Closed));
+        }
         if let Some(grant) = machine.grant() {
             let response = self.granted.take()?;
             return Some(Ok((grant.reservation_id.clone(), response)));

@@ -3,6 +3,8 @@
 //! reservation proves nothing, because it stays `ACTIVE` after the end of its lease until the server's next sweep. If
 //! the extension is refused, the reservation is looked up to find out why.
 
+use core::time::Duration;
+
 use super::Phase;
 use super::common::{Attempt, Attempted, Common};
 use super::cost_record::About;
@@ -30,6 +32,8 @@ pub(super) struct Verifying {
     /// How many times the current question has been asked.
     attempts: u8,
     attempt: Option<Attempt>,
+    /// When the whole of the reservation is given up.
+    until: Duration,
 }
 
 /// The questions to the server, in the order in which they are asked.
@@ -58,6 +62,7 @@ impl Verifying {
         about: About,
         granted: Granted,
         asked: CallContext,
+        until: Duration,
     ) -> Result<Self, Outcome> {
         let key = common.seed.idempotency_key("verify", 0);
         match encode_extension(common, &granted.id, key, about.ttl_ms) {
@@ -69,6 +74,7 @@ impl Verifying {
                 asked,
                 attempts: 0,
                 attempt: None,
+                until,
             }),
             Err(_) => Err(stale(asked, None)),
         }
@@ -79,7 +85,7 @@ impl Verifying {
             return Step::Wait(Some(attempt.deadline));
         }
         let timeout = common.config.attempt_timeout();
-        let (call, attempt) = common.start_attempt(&self.request, now, timeout);
+        let (call, attempt) = common.start_attempt_until(&self.request, now, timeout, self.until);
         self.attempts += 1;
         self.attempt = Some(attempt);
         Step::Send(call)
@@ -115,6 +121,7 @@ impl Verifying {
             Question::Extension => extended(now, answer),
             Question::Look => looked(answer),
         };
+        let has_time = now.mono < self.until;
         let status = match found {
             Found::Extended(observed) => {
                 let granted = Granted {
@@ -123,7 +130,13 @@ impl Verifying {
                 };
                 return Some(granted.held(common, &self.about));
             }
-            Found::Nothing if self.attempts < 2 && common.config.retry().enabled => return None,
+            Found::Nothing if self.attempts < 2 && common.config.retry().enabled && has_time => return None,
+            Found::Nothing if !has_time && matches!(self.question, Question::Extension) => {
+                let failure = common.config.reserve_timed_out();
+                let error = Error::transport(self.asked.clone(), failure, true);
+                return Some(Phase::ended(Outcome::NotReserved(Box::new(error))));
+            }
+            Found::Refused if !has_time => None,
             Found::Nothing => None,
             Found::Refused => match look(common, &self.granted.as_ref()?.id) {
                 Ok(look) => {

@@ -36,8 +36,8 @@ impl Session {
     /// Requests a reservation. Levels that the request's subject leaves out come from the caller's configuration.
     ///
     /// # Errors
-    /// [`Error::Validation`] if the request breaks a limit, [`Error::Config`] if the session is closed. In both cases
-    /// nothing is sent.
+    /// [`Error::Validation`] if the request breaks a limit, [`Error::Closed`] if the session is closed or shuts down. In
+    /// both cases nothing is sent.
     pub fn reserve(
         &mut self,
         now: Now,
@@ -118,6 +118,14 @@ impl Session {
         self.remove_if_done_with(key.0);
     }
 
+    /// Sets the age at which the heartbeat of a held reservation stops, counted from its grant, in place of
+    /// [`max_lease_age`](crate::config::Settings::max_lease_age).
+    pub fn set_max_lease_age(&mut self, now: Now, key: ReservationKey, age: Duration) {
+        self.at(now);
+        self.act(key.0, |machine| machine.set_max_lease_age(age));
+        self.schedule(key.0);
+    }
+
     /// Extends the lease manually, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
     /// Returns `None` if nothing is held.
     pub fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {
@@ -179,7 +187,7 @@ impl Session {
     /// Starts a call: decide, events, balances, lists, and any other operation with one request and one answer.
     ///
     /// # Errors
-    /// [`Error::Config`] if the session is closed.
+    /// [`Error::Closed`] if the session is closed or shuts down.
     pub fn call<T: fmt::Debug + Send + 'static>(
         &mut self,
         now: Now,
@@ -213,9 +221,9 @@ impl Session {
         if state.is_none_or(|state| state.config.base_url != caller.config.base_url) {
             return Err(ConfigError::OtherServer.into());
         }
-        match self.closed {
-            Some(_) => Err(ConfigError::Closed.into()),
-            None => Ok(()),
+        match self.refuses() {
+            true => Err(Error::Closed),
+            false => Ok(()),
         }
     }
 

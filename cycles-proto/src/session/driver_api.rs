@@ -40,7 +40,7 @@ impl Session {
                 self.poll_principal(now, principal);
             } else {
                 self.poll_flushes(now);
-                if self.is_at_rest() {
+                if !self.poll_shut_down(now) && self.is_at_rest() {
                     self.stats.set_in_flight(self.outstanding.in_flight());
                     return Step::Wait(self.timers.next());
                 }
@@ -81,6 +81,7 @@ impl Session {
                     flush.timer = None;
                 }
             }
+            Timed::ShutDown => self.shut_down_is_due(),
         }
     }
 

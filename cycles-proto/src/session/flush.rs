@@ -44,19 +44,39 @@ impl Session {
     /// twice**.
     pub fn flush(&mut self, now: Now, caller: &Caller, until: Duration, is_forced: bool) -> FlushKey {
         let now = self.at(now);
-        self.principals.start_replay(caller.principal);
-        self.principals
-            .replay(caller.principal, |replayer| match is_forced {
-                true => replayer.force(now),
-                false => replayer.wake(now),
-            });
+        self.flush_principal(now, caller.principal, until, is_forced)
+    }
+
+    pub(super) fn flush_principal(
+        &mut self,
+        now: Now,
+        principal: Principal,
+        until: Duration,
+        is_forced: bool,
+    ) -> FlushKey {
+        self.principals.start_replay(principal);
+        self.principals.replay(principal, |replayer| match is_forced {
+            true => replayer.force(now),
+            false => replayer.wake(now),
+        });
         let key = self.flushes.insert(Flush {
-            principal: caller.principal,
+            principal,
             stage: Stage::Settling(until),
             timer: None,
         });
         self.set_flush_timer(key, Some(until));
         FlushKey(key)
+    }
+
+    /// Makes a flush end at `until`, if it would end later.
+    pub(super) fn end_flush_by(&mut self, key: FlushKey, until: Duration) {
+        if let Some(flush) = self.flushes.get_mut(key.0)
+            && let Stage::Settling(before) = &mut flush.stage
+        {
+            *before = until.min(*before);
+            let until = *before;
+            self.set_flush_timer(key.0, Some(until));
+        }
     }
 
     /// The result of a flush, once it is over. It is kept until you [forget](Self::forget_flush) the flush.
@@ -80,7 +100,7 @@ impl Session {
         self.left_of(now, caller.principal)
     }
 
-    fn left_of(&self, now: Now, principal: Principal) -> Flushed {
+    pub(super) fn left_of(&self, now: Now, principal: Principal) -> Flushed {
         let principal = self.principals.get(principal);
         principal.map_or_else(Flushed::nothing, |principal| principal.left(now))
     }

@@ -36,6 +36,7 @@ mod outstanding_work;
 mod places;
 mod principal;
 pub(crate) mod replay;
+mod shut_down;
 mod slab;
 mod step;
 mod timers;
@@ -58,10 +59,11 @@ use self::idle_connections::IdleConnections;
 use self::outstanding_work::OutstandingWork;
 use self::places::Places;
 use self::principal::{PrincipalState, Principals};
+use self::shut_down::ShutDown;
 use self::slab::{Slab, SlabKey};
 pub use self::step::{Scanned, Step};
 use self::timers::Timers;
-use crate::config::{ConfigError, CyclesConfig};
+use crate::config::{ConfigError, CyclesConfig, MAX_CONCURRENT_CALLS};
 use crate::idempotency::Seed;
 use crate::outcome::Event;
 use crate::stats::Live;
@@ -95,6 +97,7 @@ pub struct Session {
     stats: Arc<Live>,
     /// Memory for the events of the reservation whose machine is running, so that an event costs no allocation.
     room: VecDeque<Event>,
+    shut_down: Option<ShutDown>,
 }
 
 /// Something that a caller may wait for.
@@ -106,26 +109,31 @@ pub enum Key {
     Call(CallId),
     /// A flush.
     Flush(FlushKey),
+    /// The [request to stop](Session::is_stopping) that the action of a reservation may get.
+    Stop(ReservationKey),
+    /// The [end](Session::shut_down) of the session.
+    Close,
 }
 
-/// The default number of places: how many attempts may be under way at the same time.
-pub const PLACES: usize = 64;
+/// The default number of places ([`max_concurrent_calls`](crate::config::Settings::max_concurrent_calls)): how many attempts may be under way at the same time.
+pub const PLACES: usize = MAX_CONCURRENT_CALLS;
 
 impl Session {
     /// Creates a session with one principal. The seed is for settlements from the journal; every reservation and call
     /// brings its own.
     pub fn new(config: Arc<CyclesConfig>, seed: Seed) -> Self {
+        let places = config.max_concurrent_calls;
         let first = PrincipalState::new(config, seed);
         let stats = Live::new(first.counters());
         Self {
             seed,
             latest: Duration::ZERO,
+            places: Places::new(places),
             principals: Principals::new(first),
             reservations: Slab::new(),
             calls: Slab::new(),
             flushes: Slab::new(),
             outstanding: OutstandingWork::new(),
-            places: Places::new(PLACES),
             idle_connections: IdleConnections::default(),
             timers: Timers::default(),
             steps: VecDeque::new(),
@@ -136,10 +144,12 @@ impl Session {
             closed: None,
             stats,
             room: VecDeque::new(),
+            shut_down: None,
         }
     }
 
-    /// Sets how many attempts may be under way at the same time; at least one, [`PLACES`] by default.
+    /// Sets how many attempts may be under way at the same time, in place of
+    /// [`max_concurrent_calls`](crate::config::Settings::max_concurrent_calls); at least one.
     pub fn set_places(&mut self, places: usize) {
         self.places.set_all(places);
     }

@@ -69,6 +69,10 @@ impl Principals {
         self.all.first().map(|principal| &*principal.config.base_url)
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = Principal> + use<> {
+        (0..self.all.len()).map(Principal)
+    }
+
     pub(super) fn get(&self, principal: Principal) -> Option<&PrincipalState> {
         self.all.get(principal.0)
     }

@@ -14,6 +14,7 @@ pub(super) enum Timed {
     Reservation(SlabKey),
     Principal(Principal),
     Flush(SlabKey),
+    ShutDown,
 }
 
 /// All timers, sorted by deadline so that those that are not due cost nothing.

@@ -126,6 +126,7 @@ impl Settlement {
             return self.apply(now, request, Move::Reject);
         }
         let may_be_done = failure.kind().may_have_been_sent();
+        let failure = self.config.explained(failure, self.config.attempt_timeout());
         let error = Error::transport(self.context(request), failure, self.may_have_counted);
         self.last_error = Some(Box::new(error));
         self.apply(

@@ -5,6 +5,7 @@ mod call;
 mod encode;
 mod operation;
 pub(crate) mod reply;
+mod time_limits;
 
 pub(crate) use self::answer::Reads;
 pub use self::answer::{Answer, Reader};

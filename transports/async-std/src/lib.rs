@@ -15,9 +15,9 @@ pub use client::{CyclesClient, CyclesClientBuilder};
 pub use default_client::{default_client, set_default_client, with_default_client};
 
 pub use cycles_client::{
-    Advance, BoxError, Client, Clock, Committing, Completed, CyclesContext, Done, Flushed, GuardContext,
-    HeartbeatPolicy, Hold, Lease, Metered, NotCompleted, Observer, Releasing, ReservationGuard, Settling,
-    TestClock, Tick, Ticker, Transport, WithCyclesConfig, try_with_cycles, with_cycles,
+    Advance, BoxError, Client, Clock, Close, Committing, Completed, CyclesContext, Done, Flushed,
+    GuardContext, HeartbeatPolicy, Hold, Lease, Metered, NotCompleted, Observer, Releasing, ReservationGuard,
+    Settling, TestClock, Tick, Ticker, Transport, WithCyclesConfig, try_with_cycles, with_cycles,
 };
 pub use cycles_host::HttpOptions;
 pub use cycles_proto as proto;

@@ -144,6 +144,25 @@ impl<C> CyclesClientBuilder<C> {
         self.with(|config| config.read_timeout(timeout))
     }
 
+    /// Sets how long a reservation may take in all, from the call to the answer: waiting for a place, the first attempt,
+    /// the repetition, and the check of a replayed grant. By default twice the connect and the read timeout together,
+    /// 14 s if those are not set either.
+    pub fn reserve_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.reserve_timeout(timeout))
+    }
+
+    /// Sets the age at which the heartbeat of an action that is still running stops, counted from the grant; never by
+    /// default. The lease then runs out, which frees the budget of an action that hangs. A cost is still accepted.
+    pub fn max_lease_age(self, age: Duration) -> Self {
+        self.with(|config| config.max_lease_age(age))
+    }
+
+    /// Sets how many attempts the client and its clones make at the same time; 64 by default. A quarter is for
+    /// extensions. Calls that a blocked caller makes on its own thread are not counted.
+    pub fn max_concurrent_calls(self, calls: usize) -> Self {
+        self.with(|config| config.max_concurrent_calls(calls))
+    }
+
     /// Sets the whole [`RetryPolicy`]: whether, how often and after what delays calls with an unknown outcome are
     /// repeated. The default is [`RetryPolicy::default`].
     pub fn retry(self, retry: RetryPolicy) -> Self {
@@ -173,6 +192,11 @@ impl<C> CyclesClientBuilder<C> {
     /// Sets the longest wait between two attempts; 30 s by default.
     pub fn retry_max_delay(self, delay: Duration) -> Self {
         self.with(|config| config.retry_max_delay(delay))
+    }
+
+    /// Sets how long a flush should wait for unsettled costs; 10 s by default.
+    pub fn retry_flush_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.retry_flush_timeout(timeout))
     }
 
     /// Sets whether unsettled costs are kept on disk; yes by default.

@@ -179,6 +179,26 @@ impl Lease {
         self.handle.watch_for_loss().await;
     }
 
+    /// Whether the action should stop, because the client was [closed](crate::Client::close) in a way that stops
+    /// actions. The lease is extended meanwhile: report what was spent, or commit, and end. Does not block.
+    pub fn is_stopping(&self) -> bool {
+        self.handle.is_stopping()
+    }
+
+    /// Waits until the action [should stop](Self::is_stopping), or forever. May be dropped at any time.
+    pub async fn stopping(&self) {
+        self.handle.stopping().await;
+    }
+
+    /// Blocks until the action [should stop](Self::is_stopping), or for `timeout`, whichever comes first. Returns
+    /// whether the action should stop.
+    #[cfg(feature = "blocking")]
+    pub fn wait_stopping(&self, timeout: core::time::Duration) -> bool {
+        self.is_stopping()
+            || self.handle.check().is_ok()
+                && crate::engine::block_until(self.handle.shared(), timeout, self.stopping()).is_some()
+    }
+
     /// Blocks until the lease is lost, or for `timeout`, whichever comes first. Returns whether the lease is lost.
     #[cfg(feature = "blocking")]
     pub fn wait_lost(&self, timeout: core::time::Duration) -> bool {

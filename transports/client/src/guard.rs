@@ -15,6 +15,7 @@ use cycles_proto::models::{
 };
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::session::{ReservationKey, Session};
+use cycles_proto::with_cycles_config::WithCyclesConfig;
 use cycles_proto::{Error, InvalidCommit, Receipt, UnixMillis};
 
 use crate::client::Client;
@@ -140,6 +141,12 @@ impl ReservationGuard {
         self.held.handle.spent(amount)
     }
 
+    /// Sets the age at which the heartbeat of this reservation stops, counted from its grant, in place of
+    /// [`max_lease_age`](crate::Settings::max_lease_age). A cost is accepted at any age. Does not block.
+    pub fn set_max_lease_age(&self, age: Duration) {
+        self.held.handle.set_max_lease_age(age);
+    }
+
     /// Extends the lease by this many milliseconds (1 ms to a day), in addition to the heartbeat, and returns its new
     /// end on the server's clock. If the future is dropped after it was polled, the extension is still sent.
     ///
@@ -147,6 +154,13 @@ impl ReservationGuard {
     /// Any [`Error`]. The reservation and its heartbeat continue as before.
     pub async fn extend(&self, ms: u64) -> Result<UnixMillis, Error> {
         self.held.handle.extend(Duration::from_millis(ms)).await
+    }
+
+    /// Applies the settings of a guarded action that are not part of its request.
+    pub(crate) fn follow(&self, config: &WithCyclesConfig) {
+        if let Some(age) = config.lease_age() {
+            self.set_max_lease_age(age);
+        }
     }
 
     /// Commits the cost of the action. The cost is handed over when this is called, whether or not the future is

@@ -8,6 +8,7 @@ pub mod attribute;
 pub mod blocking;
 mod builder;
 mod client;
+mod close;
 mod completed;
 mod context;
 mod engine;
@@ -42,6 +43,7 @@ pub use with_cycles::{try_with_cycles, with_cycles};
 pub use cycles_host::Observer;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
+pub use cycles_proto::session::Close;
 pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,

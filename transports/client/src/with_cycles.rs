@@ -6,7 +6,7 @@ use core::task::Poll;
 
 use cycles_host::ambient;
 use cycles_proto::Error;
-use cycles_proto::models::Amount;
+use cycles_proto::models::{Amount, ReservationId};
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 use tracing::Instrument as _;
@@ -59,6 +59,7 @@ where
         .reserve(config.request())
         .await
         .map_err(NotCompleted::NotReserved)?;
+    guard.follow(&config);
     let context = GuardContext::of(&guard, &config);
     let notes = context.notes();
     let (handed, span) = (context.clone(), context.span().clone());
@@ -72,7 +73,7 @@ where
     };
     span::record(&span, notes.lock().metrics());
     match ended {
-        Some(Ok((value, actual))) => {
+        Ended::Itself(Ok((value, actual))) => {
             // Committed in the same poll in which the action ended, so that a drop cannot come between and lose the
             // cost.
             let latency = guard.held.handle.now().mono.saturating_sub(began);
@@ -81,14 +82,14 @@ where
             let committing = guard.commit(commit);
             Ok(Completed::new(value, committing, lease_was_lost, config.policy()).await)
         }
-        Some(Err(error)) => {
+        Ended::Itself(Err(error)) => {
             let _ = guard.release(ReleaseReason::ACTION_FAILED).await;
             Err(NotCompleted::Action(error))
         }
-        None => {
-            let lost = Error::LeaseLost(guard.reservation_id().clone());
+        Ended::Dropped(why) => {
+            let why = why(guard.reservation_id().clone());
             let _ = guard.release(ReleaseReason::ABANDONED).await;
-            Err(NotCompleted::Cancelled(lost))
+            Err(NotCompleted::Cancelled(why))
         }
     }
 }
@@ -105,6 +106,7 @@ pub(crate) async fn open<S, E>(
         .reserve(config.request())
         .await
         .map_err(NotCompleted::NotReserved)?;
+    guard.follow(config);
     let mut context = Some(GuardContext::of(&guard, config));
     let span = context
         .as_ref()
@@ -120,18 +122,30 @@ pub(crate) async fn open<S, E>(
     }
 }
 
-/// Runs the action to its end. Returns `None` if the action was stopped because the lease is lost.
-async fn run<A: Future>(action: Pin<&mut A>, lease: Lease, policy: HeartbeatPolicy) -> Option<A::Output> {
-    if policy != HeartbeatPolicy::Cancel {
-        return Some(action.await);
-    }
+/// How an action ended.
+enum Ended<T> {
+    Itself(T),
+    /// It was dropped, for this reason.
+    Dropped(fn(ReservationId) -> Error),
+}
+
+/// Runs the action to its end, unless its lease is lost and the policy is to stop then, or the client is closed in a way
+/// that stops actions.
+async fn run<A: Future>(action: Pin<&mut A>, lease: Lease, policy: HeartbeatPolicy) -> Ended<A::Output> {
     let (mut action, mut lost) = (action, pin!(lease.lost()));
+    let mut stopping = pin!(lease.stopping());
     poll_fn(|cx| {
         // Polled first: an action that has ended is never stopped.
         if let Poll::Ready(ended) = action.as_mut().poll(cx) {
-            return Poll::Ready(Some(ended));
+            return Poll::Ready(Ended::Itself(ended));
         }
-        lost.as_mut().poll(cx).map(|()| None)
+        if policy == HeartbeatPolicy::Cancel && lost.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ended::Dropped(Error::LeaseLost));
+        }
+        stopping
+            .as_mut()
+            .poll(cx)
+            .map(|()| Ended::Dropped(Error::Stopped))
     })
     .await
 }

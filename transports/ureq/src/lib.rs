@@ -20,7 +20,8 @@ pub use cycles_client::blocking::{
     Client, Metered, ReservationGuard, Settling, try_with_cycles, with_cycles,
 };
 pub use cycles_client::{
-    Clock, Completed, CyclesContext, Done, GuardContext, Hold, Lease, TestClock, Tick, Ticker, Transport,
+    Clock, Close, Completed, CyclesContext, Done, GuardContext, Hold, Lease, TestClock, Tick, Ticker,
+    Transport,
 };
 pub use cycles_host::{HttpOptions, Observer};
 pub use cycles_proto as proto;

@@ -8,7 +8,7 @@ use cycles_proto::{Flushed, Now};
 use super::audit::broken;
 use super::job::JobId;
 use super::journal::Remains;
-use super::session::{CallerId, PendingFlush};
+use super::session::{CallerId, PendingFlush, PendingShutDown};
 use super::{ProcessId, Rule, World};
 
 /// How long after its deadline a flush may end, for a last look at the journal.
@@ -66,12 +66,7 @@ impl World {
             session.closed = session.closed.max(Some(how));
             session.watch.note_close(how);
             if how >= Close::Leaving {
-                for job in 0..self.jobs.len() {
-                    let origin = self.jobs[job].notes.origin;
-                    if origin.is_some_and(|at| self.reservations[at].session == index) {
-                        self.note_leaving(JobId(job));
-                    }
-                }
+                self.note_all_leaving(index, |_, _| true);
             }
             if how >= Close::Leaving {
                 // A session that only writes is first closed as `Leaving`: its callers end with the process.
@@ -80,6 +75,90 @@ impl World {
             self.sessions[index].machine.close(now, how);
             self.drive(index);
         }
+    }
+
+    /// Ends the sessions of a process in steps that take this long at most. The process ends like after
+    /// [`close`](Self::close).
+    pub fn shut_down(&mut self, process: ProcessId, how: Close, time: Duration) {
+        for index in self.sessions_of(process) {
+            let Some(now) = self.wake_up(index) else { return };
+            self.log(|| format!("{process} shuts session {index} down within {time:?}: {how:?}"));
+            if how >= Close::Leaving {
+                // Callers that wait for a grant get none any more.
+                self.note_all_leaving(index, |world, at| world.grant_of(at).is_none());
+            }
+            let session = &mut self.sessions[index];
+            let until = now.mono.saturating_add(time);
+            session.shut_down = Some(PendingShutDown {
+                how,
+                since: self.now,
+                until,
+                is_noted: false,
+                was_due: None,
+            });
+            session.machine.shut_down(now, how, until);
+            if how == Close::WritingOnly {
+                self.sessions[index].watch.note_close(how);
+            }
+            self.drive(index);
+        }
+    }
+
+    /// Before a poll: when the time of a session that ends in steps is up, it ends the actions that still run, as far as
+    /// that loses no cost.
+    pub(super) fn note_end_of_actions(&mut self, index: usize, now: Now) {
+        let Some(ending) = &mut self.sessions[index].shut_down else {
+            return;
+        };
+        if ending.until > now.mono || core::mem::replace(&mut ending.is_noted, true) {
+            return;
+        }
+        let is_stopped = ending.how >= Close::Leaving;
+        self.note_all_leaving(index, |world, at| {
+            let job = world.reservations[at].job;
+            is_stopped || world.jobs[job.0].notes.spent > 0
+        });
+    }
+
+    fn note_all_leaving(&mut self, index: usize, leaves: impl Fn(&Self, usize) -> bool) {
+        for job in 0..self.jobs.len() {
+            let origin = self.jobs[job].notes.origin;
+            if origin.is_some_and(|at| self.reservations[at].session == index && leaves(self, at)) {
+                self.note_leaving(JobId(job));
+            }
+        }
+    }
+
+    /// Checks that a session that ends in steps is over in time, and that its report is true.
+    pub(super) fn check_shut_down_at_rest(&mut self, index: usize, now: Now) {
+        let Some(mut ending) = self.sessions[index].shut_down.take() else {
+            return;
+        };
+        if let Some(left) = self.sessions[index].machine.left_at_end() {
+            self.log(|| format!("session {index} is shut down: {left:?}"));
+            self.counts.shut_down += 1;
+            let session = &mut self.sessions[index];
+            session.closed = session.closed.max(Some(ending.how));
+            session.watch.note_close(ending.how);
+            let callers = if left.is_complete() {
+                session.callers.len()
+            } else {
+                0
+            };
+            for caller in 0..callers {
+                self.check_flushed(index, caller, &left, Some(ending.since));
+            }
+            return;
+        }
+        if ending.until <= now.mono {
+            ending.was_due.get_or_insert(now.mono);
+        }
+        let end = ending.was_due.unwrap_or(ending.until).saturating_add(LAST_LOOK);
+        if now.mono >= end {
+            let what = format!("session {index} had to be shut down at {:?}", ending.until);
+            self.keep_violation(None, broken(Rule::FlushEnds, what));
+        }
+        self.sessions[index].shut_down = Some(ending);
     }
 
     /// Checks that every flush past its deadline has ended, and that its report is true.

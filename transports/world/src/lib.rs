@@ -84,6 +84,7 @@ struct Counts {
     hung: u64,
     yielded: u64,
     closed: u64,
+    shut_down: u64,
     answered_calls: u64,
 }
 

@@ -149,6 +149,14 @@ pub trait Machine: fmt::Debug {
     fn close(&mut self, now: Now, how: Close) {
         self.session_mut().close(now, how);
     }
+    /// Begins to end the session in steps.
+    fn shut_down(&mut self, now: Now, how: Close, until: Duration) {
+        self.session_mut().shut_down(now, how, until);
+    }
+    /// What is left, once a session that ends in steps is over.
+    fn left_at_end(&self) -> Option<Flushed> {
+        self.session().left_at_end()
+    }
     /// Makes the state machine of a reservation panic.
     ///
     /// # Panics

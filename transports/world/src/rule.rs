@@ -67,7 +67,7 @@ pub enum Rule {
     WithdrawnNotSent,
     /// A session waits at most five seconds for a change to the journal.
     HungStore,
-    /// A flush ends at its deadline, or a second later at the latest.
+    /// A flush, and a session that is shut down, ends at its deadline, or a second later at the latest.
     FlushEnds,
     /// A panic in one reservation is reported, and affects no other reservation.
     PanicStaysAlone,

@@ -52,6 +52,8 @@ pub(super) struct DrivenSession {
     /// All tickets that the session issued.
     pub(super) tickets: BTreeSet<Ticket>,
     pub(super) closed: Option<Close>,
+    /// Its end in steps, from the request to the result.
+    pub(super) shut_down: Option<PendingShutDown>,
     pub(super) watch: SessionWatch,
 }
 
@@ -84,6 +86,20 @@ pub(super) struct PendingFlush {
     pub(super) since: Duration,
     /// Its deadline, by the clock of its process.
     pub(super) until: Duration,
+    /// When the session first rested after the deadline.
+    pub(super) was_due: Option<Duration>,
+}
+
+/// A session that ends in steps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingShutDown {
+    pub(super) how: Close,
+    /// When it began, in the world's time.
+    pub(super) since: Duration,
+    /// Its deadline, by the clock of its process.
+    pub(super) until: Duration,
+    /// Whether the jobs know that the time is up.
+    pub(super) is_noted: bool,
     /// When the session first rested after the deadline.
     pub(super) was_due: Option<Duration>,
 }
@@ -147,6 +163,7 @@ impl DrivenSession {
             last_writes: BTreeMap::new(),
             tickets: BTreeSet::new(),
             closed: None,
+            shut_down: None,
             watch: SessionWatch::new(places),
         }
     }

@@ -29,6 +29,9 @@ fn every_variable_is_read() {
         ("TOOLSET", "s"),
         ("CONNECT_TIMEOUT", "3s"),
         ("READ_TIMEOUT", "1500"),
+        ("RESERVE_TIMEOUT", "10s"),
+        ("MAX_LEASE_AGE", "3600s"),
+        ("MAX_CONCURRENT_CALLS", "16"),
         ("RETRY_ENABLED", "off"),
         ("RETRY_MAX_ATTEMPTS", "7"),
         ("RETRY_INITIAL_DELAY", "250ms"),
@@ -54,6 +57,9 @@ fn every_variable_is_read() {
     );
     assert_eq!(config.connect_timeout, Duration::from_secs(3));
     assert_eq!(config.attempt_timeout(), Duration::from_millis(4_500));
+    assert_eq!(config.reserve_timeout, Some(Duration::from_secs(10)));
+    assert_eq!(config.max_lease_age, Some(Duration::from_secs(3_600)));
+    assert_eq!(config.max_concurrent_calls, 16);
     assert_eq!(
         *config.retry(),
         RetryPolicy {
@@ -102,6 +108,11 @@ fn a_malformed_variable_is_an_error_that_names_it() {
         ("JOURNAL_ENABLED", "2"),
         ("CONNECT_TIMEOUT", "0"),
         ("READ_TIMEOUT", "0ms"),
+        ("RESERVE_TIMEOUT", "0"),
+        ("MAX_LEASE_AGE", "1h"),
+        ("MAX_LEASE_AGE", "0s"),
+        ("MAX_CONCURRENT_CALLS", "0"),
+        ("MAX_CONCURRENT_CALLS", "many"),
         ("API_KEY", "a b"),
         ("API_KEY", URL),
         ("BASE_URL", "localhost:7878"),

@@ -40,6 +40,8 @@ impl Error {
             Self::StaleReplay { call, .. } => Some(call),
             Self::Unrecorded(last) => last.call_mut(),
             Self::Config(_)
+            | Self::Closed
+            | Self::Stopped(_)
             | Self::Validation(_)
             | Self::DryRun(_)
             | Self::Action(_)

@@ -25,8 +25,9 @@ use crate::outcome::{
 /// |---|---|---|
 /// | [`Config`](Self::Config), [`Validation`](Self::Validation) | this client, before sending | no |
 /// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound), [`Denied`](Self::Denied) | the ledger | no |
+/// | [`Closed`](Self::Closed) | this client, before sending | no |
 /// | [`DryRun`](Self::DryRun), [`InvalidCommit`](Self::InvalidCommit) | this client | no |
-/// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost) | the action, the lease | known spending is charged |
+/// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost), [`Stopped`](Self::Stopped) | the action, the lease, the close | known spending is charged |
 /// | [`Unrecorded`](Self::Unrecorded) | the source of the last error | see that error |
 /// | [`StaleReplay`](Self::StaleReplay) | the ledger | no, not by this call |
 /// | [`Api`](Self::Api) | the server, or a proxy | see [`outcome_is_unknown`](Self::outcome_is_unknown) |
@@ -49,6 +50,16 @@ pub enum Error {
     /// The client is not configured correctly.
     #[error("the Cycles client cannot be used: {0}. Nothing was sent")]
     Config(#[from] ConfigError),
+
+    /// The client was closed: it makes no new reservations and calls. Costs of reservations that it holds are still
+    /// accepted.
+    #[error("the Cycles client was closed and starts nothing new. Nothing is held for this call")]
+    Closed,
+
+    /// The client was closed in a way that stops actions, and this one was stopped. What it had
+    /// [spent](crate::Session::spent) is charged.
+    #[error("the Cycles client was closed, and the action of {} was stopped", crate::text::shortened(.0.as_str()))]
+    Stopped(ReservationId),
 
     /// The request breaks a limit of the protocol.
     #[error(transparent)]
@@ -242,6 +253,8 @@ impl Error {
             Self::Deserialization(unreadable) => Some(&unreadable.reply),
             Self::Unrecorded(last) => last.reply(),
             Self::Config(_)
+            | Self::Closed
+            | Self::Stopped(_)
             | Self::Validation(_)
             | Self::Transport(_)
             | Self::StaleReplay { .. }
@@ -260,6 +273,8 @@ impl Error {
             Self::StaleReplay { call, .. } => Some(call),
             Self::Unrecorded(last) => last.call(),
             Self::Config(_)
+            | Self::Closed
+            | Self::Stopped(_)
             | Self::Validation(_)
             | Self::BudgetExceeded { .. }
             | Self::BudgetNotFound { .. }
@@ -298,6 +313,8 @@ impl Error {
                 throttled || is_open(*status) || self.is_outage() || self.outcome_is_unknown()
             }
             Self::Config(_)
+            | Self::Closed
+            | Self::Stopped(_)
             | Self::Validation(_)
             | Self::BudgetExceeded { .. }
             | Self::BudgetNotFound { .. }
@@ -397,6 +414,8 @@ impl Error {
             Self::BudgetNotFound { .. } => Some(&DecisionReasonCode::BudgetNotFound),
             Self::Denied { reason, .. } => reason.as_ref(),
             Self::Config(_)
+            | Self::Closed
+            | Self::Stopped(_)
             | Self::Validation(_)
             | Self::Api { .. }
             | Self::Deserialization(_)

@@ -11,6 +11,8 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variant = match self {
             Self::Config(_) => "Config",
+            Self::Closed => "Closed",
+            Self::Stopped(_) => "Stopped",
             Self::Validation(_) => "Validation",
             Self::BudgetExceeded { .. } => "BudgetExceeded",
             Self::BudgetNotFound { .. } => "BudgetNotFound",

@@ -29,6 +29,9 @@ pub(super) struct Heartbeat {
     by_hand: VecDeque<Extension>,
     /// Whether the loss of the lease has been reported.
     told_lost: bool,
+    granted_at: Duration,
+    /// The age at which the heartbeat ends if the action is still running.
+    max_age: Option<Duration>,
 }
 
 /// The heartbeat's next extension.
@@ -79,7 +82,18 @@ impl Heartbeat {
             attempt: None,
             by_hand: VecDeque::new(),
             told_lost: false,
+            granted_at: observed.received,
+            max_age: common.config.max_lease_age,
         }
+    }
+
+    pub(super) fn set_max_age(&mut self, age: Duration) {
+        self.max_age = Some(age);
+    }
+
+    /// When the heartbeat ends if the action is still running.
+    fn ends_at(&self) -> Option<Duration> {
+        self.max_age.map(|age| self.granted_at.saturating_add(age))
     }
 
     /// The time until which the lease is known to last.
@@ -95,7 +109,8 @@ impl Heartbeat {
             (None, Beat::InFlight | Beat::Stopped) => None,
         };
         let end = self.lost_at().filter(|_| !self.told_lost && !is_settling);
-        beat.into_iter().chain(end).min()
+        let too_old = self.ends_at().filter(|_| self.is_waiting() && !is_settling);
+        beat.into_iter().chain(end).chain(too_old).min()
     }
 
     /// Queues a manual extension.
@@ -122,6 +137,11 @@ impl Heartbeat {
 
     /// Sends an extension that is due.
     pub(super) fn poll(&mut self, scene: &mut Scene<'_>) -> Option<Step> {
+        if self.is_too_old(scene) && self.is_waiting() {
+            self.stop(scene, Stop::TooOld, None);
+            // The event is handed out first.
+            return None;
+        }
         if self.attempt.is_some() {
             return None;
         }
@@ -140,6 +160,17 @@ impl Heartbeat {
                 None
             }
         }
+    }
+
+    /// Whether the next beat is due later.
+    fn is_waiting(&self) -> bool {
+        matches!(self.beat, Beat::At(_) | Beat::Again(..))
+    }
+
+    /// Whether the action has been running for longer than [`max_lease_age`](crate::config::Settings::max_lease_age).
+    /// Once its cost is handed over, its age does not matter any more.
+    fn is_too_old(&self, scene: &Scene<'_>) -> bool {
+        !scene.is_settling && self.ends_at().is_some_and(|end| end <= scene.now.mono)
     }
 
     /// Whether the lease is over, reported or not.
@@ -180,6 +211,12 @@ impl Heartbeat {
         };
         let (reply, failure) = match result {
             Err(failure) => {
+                let failure = if failure.kind() == FailureKind::Timeout && failure.detail().is_empty() {
+                    // No setting alone decides how long an extension may take.
+                    failure.with_detail(format!("gave up after {:?}", attempt.timeout))
+                } else {
+                    scene.common.config.explained(failure, attempt.timeout)
+                };
                 let error = Error::transport(context(scene), failure, extension.may_be_done);
                 self.failed(scene, extension, error, BeatFailure::Transient);
                 return None;
@@ -227,6 +264,8 @@ impl Heartbeat {
             remaining_ttl_ms: response.remaining_ttl_ms,
         });
         match next {
+            // After a manual extension, the heartbeat does not start again.
+            _ if self.is_too_old(scene) && matches!(self.beat, Beat::Stopped) => {}
             Next::Beat(at) | Next::Retry(at) => {
                 self.beat = Beat::At(early(scene.common, self.named, scene.now.mono, at));
             }
@@ -254,6 +293,7 @@ impl Heartbeat {
             }),
             // The settlement under way may have ended the reservation.
             None if is_over && scene.is_settling => self.beat = Beat::Stopped,
+            None if self.is_too_old(scene) && !is_over => self.stop(scene, Stop::TooOld, Some(error)),
             None => match self.lease.failed(scene.now.mono, failure) {
                 Next::Stop(reason) => self.stop(scene, reason, Some(error)),
                 Next::Beat(at) | Next::Retry(at) => {

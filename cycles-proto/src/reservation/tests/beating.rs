@@ -339,3 +339,96 @@ fn a_beat_that_never_left_is_not_said_to_have_been_acted_on() {
     assert_eq!(unknown([FailureKind::Connect; 2]), [false, false]);
     assert_eq!(unknown([FailureKind::Lost, FailureKind::Connect]), [true, true]);
 }
+
+/// A held reservation of a minute whose heartbeat ends at this age, in seconds.
+fn held_to_the_age_of(seconds: u64) -> Desk {
+    let config = CyclesConfig::builder(KEY, "http://h").max_lease_age(Duration::from_secs(seconds));
+    Desk::held_with(config.build().unwrap(), 60_000)
+}
+
+#[test]
+fn the_heartbeat_of_an_action_that_hangs_ends_at_its_age_and_the_lease_runs_out() {
+    let mut desk = held_to_the_age_of(60);
+    desk.run([extended(60_000)]);
+    assert_eq!(desk.log(), ["POST r-1/extend", "extended"]);
+    let granted_at = Duration::from_millis(5);
+    desk.pass(granted_at + 60 * SECOND - desk.mono);
+    assert_eq!(desk.log(), ["heartbeat stopped"]);
+    let Event::HeartbeatStopped {
+        reason,
+        lease_lasts,
+        error,
+        ..
+    } = desk.events.last().unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!((*reason, error.is_none()), (Stop::TooOld, true));
+    let lasts = lease_lasts.unwrap();
+    assert!(lasts > 30 * SECOND, "{lasts:?}");
+    desk.pass(lasts);
+    assert_eq!(desk.log(), ["lease lost"]);
+    desk.commit(5).unwrap();
+    desk.run([ok(COMMITTED)]);
+    assert!(desk.receipt().is_settled(), "a cost is accepted at any age");
+}
+
+#[test]
+fn a_beat_under_way_at_the_age_is_the_last_one() {
+    for last in [extended(60_000), Err(FailureKind::Lost)] {
+        let mut desk = held_to_the_age_of(50);
+        desk.pass_s(50);
+        assert_eq!(desk.log(), ["POST r-1/extend"], "the beat is due after 49 s");
+        desk.reply(last);
+        assert_eq!(desk.log().last().unwrap(), "heartbeat stopped");
+        desk.pass_s(3_600);
+        assert!(
+            !desk
+                .log()
+                .iter()
+                .any(|line| line.contains("/extend") || line.contains("stopped"))
+        );
+    }
+}
+
+#[test]
+fn a_manual_extension_works_at_any_age_and_starts_no_heartbeat() {
+    let mut desk = held_to_the_age_of(10);
+    desk.pass_s(11);
+    desk.reservation.extend(60 * SECOND).unwrap();
+    desk.run([extended(108_000)]);
+    assert_eq!(desk.log(), ["heartbeat stopped", "POST r-1/extend", "extended"]);
+    desk.pass_s(107);
+    assert_eq!(desk.log(), [""; 0]);
+    desk.pass_s(2);
+    assert_eq!(desk.log(), ["lease lost"]);
+}
+
+#[test]
+fn a_lease_is_kept_at_any_age_while_its_cost_is_on_its_way() {
+    let mut desk = held_to_the_age_of(10);
+    desk.commit(5).unwrap();
+    desk.settle();
+    desk.pass_s(50);
+    assert!(desk.log().iter().any(|line| line.contains("/extend")));
+    assert!(!desk.log().iter().any(|line| line.contains("stopped")));
+}
+
+#[test]
+fn without_known_time_left_an_action_that_hangs_loses_its_lease_too() {
+    let config = CyclesConfig::builder(KEY, "http://h").max_lease_age(10 * SECOND);
+    let mut request = reserve();
+    request.ttl_ms = Some(60_000);
+    let mut desk = Desk::with(config.build().unwrap(), request);
+    let (first, second) = (WALL + 60_000, WALL + 120_000);
+    desk.run([
+        ok(&format!(
+            r#"{{"decision":"ALLOW","reservation_id":"r-1","affected_scopes":[],"expires_at_ms":{first}}}"#
+        )),
+        ok(&format!(r#"{{"status":"ACTIVE","expires_at_ms":{second}}}"#)),
+    ]);
+    desk.pass_s(11);
+    assert!(desk.log().contains(&"heartbeat stopped".to_owned()));
+    desk.pass_s(300);
+    assert!(desk.log().contains(&"lease lost".to_owned()));
+}

@@ -103,6 +103,90 @@ fn what_never_left_what_was_refused_and_what_is_busy_is_not_repeated() {
     }
 }
 
+/// The configuration with a limit for the whole of a reservation, in seconds.
+fn limited(seconds: u64) -> CyclesConfig {
+    let limit = Duration::from_secs(seconds);
+    let config = CyclesConfig::builder(KEY, "http://h").reserve_timeout(limit);
+    config.build().unwrap()
+}
+
+#[test]
+fn a_server_that_hangs_costs_no_more_than_the_limit_and_the_sentence_names_it() {
+    // Two attempts of seven seconds, one and a part of another, or a part of one.
+    for (config, attempts, seconds) in [(config(), 2, 14), (limited(10), 2, 10), (limited(3), 1, 3)] {
+        let mut desk = Desk::with(config, reserve());
+        desk.pass(Duration::from_secs(seconds) - Duration::from_millis(1));
+        assert!(!desk.is_done());
+        desk.pass(Duration::from_millis(1));
+        assert!(desk.is_done());
+        assert_eq!(desk.calls.len(), attempts);
+        let told = desk.error().to_string();
+        let expected = format!("(gave up after {seconds}s; reserve_timeout sets this limit)");
+        assert!(told.contains(&expected), "{told}");
+        assert!(desk.error().outcome_is_unknown());
+    }
+}
+
+#[test]
+fn an_attempt_that_timed_out_names_its_own_limit() {
+    let config = CyclesConfig::builder(KEY, "http://h").retry_enabled(false);
+    let mut desk = Desk::with(config.build().unwrap(), reserve());
+    desk.pass_s(7);
+    let told = desk.error().to_string();
+    assert!(
+        told.contains("(gave up after 7s; connect_timeout and read_timeout set this limit)"),
+        "{told}"
+    );
+    let mut desk = Desk::new();
+    desk.run([Err(FailureKind::ConnectTimeout)]);
+    let told = desk.error().to_string();
+    assert!(
+        told.contains("(gave up after 2s; connect_timeout sets this limit)"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_grant_that_comes_after_the_limit_is_given_back() {
+    let mut desk = Desk::with(limited(3), reserve());
+    desk.pass_s(3);
+    assert!(desk.is_done());
+    desk.reply(granted(60_000));
+    desk.settle();
+    assert_eq!(desk.log().last().unwrap(), "POST r-1/release");
+    assert!(desk.error().outcome_is_unknown(), "what was told stays");
+}
+
+#[test]
+fn the_limit_covers_the_check_of_a_replayed_grant() {
+    let mut desk = Desk::with(limited(10), reserve());
+    desk.run([granted(0)]);
+    desk.pass(Duration::from_millis(9_990));
+    assert!(!desk.is_done());
+    desk.pass(Duration::from_millis(5));
+    assert_eq!(
+        desk.log(),
+        ["POST reservations", "POST r-1/extend", "POST r-1/extend"]
+    );
+    let told = desk.error().to_string();
+    assert!(told.contains("gave up after 10s; reserve_timeout"), "{told}");
+    assert!(desk.error().idempotency_key().is_some());
+}
+
+#[test]
+fn a_refused_extension_of_a_replayed_grant_is_not_looked_into_after_the_limit() {
+    let mut desk = Desk::with(limited(1), reserve());
+    desk.run([granted(0)]);
+    desk.mono += SECOND;
+    desk.reply(refusal(409, "MAX_EXTENSIONS_EXCEEDED"));
+    desk.settle();
+    assert!(
+        matches!(desk.error(), Error::StaleReplay { status: None, .. }),
+        "{}",
+        desk.error()
+    );
+}
+
 #[test]
 fn nothing_is_repeated_when_retries_are_off() {
     let config = CyclesConfig::builder(KEY, "http://h")

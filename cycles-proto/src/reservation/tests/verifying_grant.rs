@@ -181,8 +181,21 @@ fn a_fresh_grant_that_took_too_long_is_given_back_if_the_caller_leaves() {
 }
 
 #[test]
-fn an_adapter_that_never_answers_ends_in_a_stale_replay() {
+fn an_adapter_that_never_answers_ends_with_the_time_of_the_whole_reservation() {
     let mut desk = Desk::new();
+    desk.run([granted(0)]).pass_s(14);
+    let told = desk.error().to_string();
+    assert!(
+        told.contains("gave up after 14s; reserve_timeout sets this limit"),
+        "{told}"
+    );
+    assert!(desk.error().outcome_is_unknown());
+}
+
+#[test]
+fn an_adapter_that_never_answers_ends_in_a_stale_replay_if_there_is_more_time() {
+    let config = CyclesConfig::builder(KEY, "http://h").reserve_timeout(Duration::from_secs(60));
+    let mut desk = Desk::with(config.build().unwrap(), reserve());
     desk.run([granted(0)]).pass_s(14);
     assert!(matches!(desk.error(), Error::StaleReplay { status: None, .. }));
 }

@@ -118,6 +118,7 @@ impl Flushed {
             unrecorded,
             charged_less,
             set_aside: tally.set_aside(),
+            running: 0,
             is_certain: is_read && unread == 0,
         }
     }

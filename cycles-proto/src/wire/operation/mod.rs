@@ -28,7 +28,7 @@ pub use self::raw::{RawRequest, RawResponse};
 use crate::config::CyclesConfig;
 use crate::idempotency::Seed;
 use crate::models::{InvalidRequest, ReservationId};
-use crate::outcome::{CallContext, Error, Failure, FailureKind, OperationKind};
+use crate::outcome::{CallContext, Error, Failure, OperationKind};
 use crate::ticket::Ticket;
 use crate::wire::encode::Post;
 use crate::wire::reply::{Reply, Verdict};
@@ -101,7 +101,7 @@ impl<T: 'static> Operation<T> {
                 if may_repeat && failure.kind().may_have_been_sent() {
                     return self.again(whole - elapsed);
                 }
-                let failure = self.described(failure);
+                let failure = self.config.explained(failure, whole);
                 Err(Error::transport(self.context, failure, self.may_be_done))
             }
         };
@@ -113,14 +113,6 @@ impl<T: 'static> Operation<T> {
         self.may_be_done = true;
         self.timeout = time_left;
         Progress::Again(self)
-    }
-
-    /// Adds the time limit as a detail to a timeout that has none.
-    fn described(&self, failure: Failure) -> Failure {
-        if failure.kind() == FailureKind::Timeout && failure.detail().is_empty() {
-            return failure.with_detail(format!("gave up after {:?}", self.timeout));
-        }
-        failure
     }
 }
 

@@ -80,6 +80,8 @@ impl RawResponse {
             Error::Transport(error) => Some(error.failure.detail()),
             // These do not come from an answer.
             Error::Config(_)
+            | Error::Closed
+            | Error::Stopped(_)
             | Error::Validation(_)
             | Error::DryRun(_)
             | Error::Action(_)

@@ -5,6 +5,7 @@ use http::{Method, Response};
 
 use super::*;
 use crate::models::*;
+use crate::outcome::FailureKind;
 
 const KEY: &str = "cyc_live_0123456789";
 const SEED: Seed = Seed([0xab; 16]);
@@ -412,9 +413,9 @@ fn a_time_out_says_how_long_it_waited() {
     let error =
         done(start().handle(Duration::from_secs(7), Err(Failure::new(FailureKind::Timeout)))).unwrap_err();
     assert!(
-        error
-            .to_string()
-            .contains("no complete answer in time (gave up after 7s)"),
+        error.to_string().contains(
+            "no complete answer in time (gave up after 7s; connect_timeout and read_timeout set this limit)"
+        ),
         "{error}"
     );
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use cycles_proto::Error;
-use cycles_proto::config::ConfigError;
 use cycles_proto::session::Close;
 
 use super::desk::{Desk, Fate, is_of, request};
@@ -16,10 +15,7 @@ fn a_closed_session_begins_nothing_and_ends_what_it_has() {
     let caller = desk.caller.clone();
     let seed = desk.seed();
     let refused = desk.session.reserve(desk.now(), &caller, request(), seed);
-    assert!(
-        matches!(refused, Err(Error::Config(ConfigError::Closed))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
     // Its lease is extended, and its cost is accepted.
     desk.pass_ms(120_000);
     assert!(!desk.session.lease_is_lost(desk.now(), key) && !desk.session.is_idle());

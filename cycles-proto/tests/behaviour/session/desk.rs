@@ -66,8 +66,12 @@ pub(super) fn is_of(call: &Call, ending: &str) -> bool {
 
 impl Desk {
     pub(super) fn new() -> Self {
-        let mut session = Session::new(config(), Seed([1; 16]));
-        let caller = session.caller(config()).unwrap();
+        Self::with(config())
+    }
+
+    pub(super) fn with(config: Arc<CyclesConfig>) -> Self {
+        let mut session = Session::new(Arc::clone(&config), Seed([1; 16]));
+        let caller = session.caller(config).unwrap();
         let mut ledger = Ledger::new(1);
         for (key, tenant) in [(KEY, "acme-corp"), (OTHER_KEY, "globex")] {
             ledger.add_api_key(ApiKey::new(key, tenant));

@@ -10,5 +10,6 @@ mod journal;
 mod panics;
 mod places;
 mod principals;
+mod shutting_down;
 mod stats;
 mod waiting;

@@ -54,6 +54,14 @@ impl Driver {
             }
             11 if self.dice.one_in(4) => {
                 let how = [Close::WhenDone, Close::Leaving, Close::WritingOnly][self.dice.below(3)];
+                if self.dice.one_in(2) {
+                    let time = Duration::from_millis([0, 900, 60_000][self.dice.below(3)]);
+                    self.session.shut_down(self.now, how, self.now.mono + time);
+                    self.is_closed = true;
+                    // Once its time is up, the session decides about those whose callers have not.
+                    self.books.values_mut().for_each(|book| book.is_decided = true);
+                    return;
+                }
                 self.session.close(self.now, how);
                 self.is_closed = true;
                 if how != Close::WhenDone {

@@ -179,7 +179,10 @@ impl Driver {
             Step::Scan {
                 ticket, principal, ..
             } => {
-                assert!(self.has_journal && !self.is_closed, "no journal, no reading");
+                assert!(
+                    self.has_journal && self.session.closed().is_none(),
+                    "no journal, no reading"
+                );
                 // After a minute, it counts as unreadable.
                 let minute = Duration::from_secs(60);
                 let is_read = |(_, of, since): &(Ticket, Principal, Duration)| {

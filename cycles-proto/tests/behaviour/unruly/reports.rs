@@ -62,7 +62,7 @@ impl Driver {
     pub(super) fn id_of(&self, ticket: Ticket) -> String {
         match self.out.get(&ticket).and_then(|out| out.of) {
             Some(Key::Reservation(key)) => self.books.get(&key).map(|book| book.name.clone()),
-            Some(Key::Call(_) | Key::Flush(_)) | None => None,
+            Some(Key::Call(_) | Key::Flush(_) | Key::Stop(_) | Key::Close) | None => None,
         }
         .unwrap_or_else(|| "r-0".to_owned())
     }

@@ -15,6 +15,8 @@ mod after_a_fork;
 mod alone;
 #[path = "../../../client/tests/adapter/async_test_clock.rs"]
 mod async_test_clock;
+#[path = "../../../client/tests/adapter/closing.rs"]
+mod closing;
 mod executor;
 #[path = "../../../client/tests/adapter/given.rs"]
 mod given;

@@ -14,6 +14,7 @@ use core::time::Duration;
 use cycles_host::Observer;
 use cycles_proto::config::Settings;
 use cycles_proto::models::Subject;
+use cycles_proto::session::Close;
 use cycles_proto::{Error, Flushed, Stats, TraceParent};
 
 pub use self::guard::ReservationGuard;
@@ -130,6 +131,32 @@ impl Client {
     /// The same errors as [`flush`](Self::flush).
     pub fn flush_stale(&self, timeout: Duration) -> Result<Flushed, Error> {
         self.wait(self.0.flush_stale(timeout))
+    }
+
+    /// Closes this client and everything that shares its connections: its clones, and clients made from it for other
+    /// observers, traces or credentials. From now on every new reservation and call returns [`Error::Closed`]. Then:
+    ///
+    /// 1. Actions that run are waited for. With [`Close::WhenDone`] they run to their end; with [`Close::Leaving`] they
+    ///    are asked to stop, which an action sees from [`Lease::is_stopping`](crate::Lease::is_stopping). What an action
+    ///    had spent is charged, otherwise its budget is given back. Leases are extended and costs are accepted until
+    ///    the end.
+    /// 2. Everything is [flushed](Self::flush), for every key and tenant.
+    ///
+    /// [`Close::WritingOnly`] sends nothing any more: costs are only written to the journal, for the next run.
+    ///
+    /// Blocks until all that is done, or until `timeout` has passed, or up to a second longer if a journal still has to
+    /// be read or written. When the time is up, the reported spending of actions that still run is committed. Other
+    /// actions that were asked to stop give their budget back. With `WhenDone` they keep it until their leases end,
+    /// because their costs may still come: these are accepted as long as the process lives.
+    ///
+    /// [`Flushed`] says what is left, for all keys and tenants together; costs that are left stay in the journal. Closing
+    /// again can make the close stricter and earlier, and once it is over, returns the same result, unless a stricter
+    /// way still has something to do. An action must not close its own client with `WhenDone`: it would wait for itself.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the client cannot be used.
+    pub fn close(&self, how: Close, timeout: Duration) -> Result<Flushed, Error> {
+        self.wait(self.0.close(how, timeout))
     }
 
     /// Blocks until the future is ready.

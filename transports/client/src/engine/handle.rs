@@ -101,6 +101,23 @@ impl Handle {
         self.check().is_err() || self.shared().look(is_lost)
     }
 
+    /// Whether the action is asked to stop. In a forked child, the reservation belongs to the parent.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.shared().is_stopping()
+    }
+
+    /// Waits until the action is asked to stop.
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> {
+        self.shared().stopping(self.key)
+    }
+
+    pub(crate) fn set_max_lease_age(&self, age: Duration) {
+        if self.check().is_ok() {
+            self.shared()
+                .with(|session, now| session.set_max_lease_age(now, self.key, age));
+        }
+    }
+
     /// Ready when `look` finds something; until then, `cx` is woken whenever that may have changed, and `held` holds the
     /// time.
     pub(crate) fn poll_for<T>(

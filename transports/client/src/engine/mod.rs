@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     /// Whether the clock was started.
     is_timed: AtomicBool,
     starting: Mutex<()>,
+    /// Whether actions are asked to stop; the session decides it.
+    is_stopping: AtomicBool,
     transport: Arc<dyn Transport>,
     /// The session's statistics, which are read without the lock.
     stats: Arc<Live>,
@@ -109,6 +111,7 @@ impl Engine {
             clock,
             is_timed: AtomicBool::new(false),
             starting: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
             transport,
             state: Mutex::new(State {
                 session,
@@ -175,6 +178,11 @@ impl Shared {
 
     pub(crate) fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// Whether actions are asked to stop. Takes no lock.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
     }
 
     pub(crate) fn may_wait_here(&self) -> bool {

@@ -13,6 +13,7 @@ use cycles_proto::{Call, Now, Ticket};
 
 use super::done::{Attempt, Done};
 use super::{Shared, State};
+use crate::sync::atomic::Ordering;
 use crate::sync::{Journal, Pushed, thread, thread_local};
 use crate::transport::Transport;
 
@@ -75,6 +76,10 @@ impl Shared {
                 Ok(step) => self.collect(state, step, batch),
                 Err(_) => panics += 1,
             }
+        }
+        if state.session.is_stopping() {
+            // Before the actions that wait for it are woken.
+            self.is_stopping.store(true, Ordering::Release);
         }
         while let Some(key) = state.session.pop_changed() {
             let waiting = state.waiting.remove(&key).into_iter().flatten();

@@ -7,7 +7,7 @@ use core::task::{Context, Poll, Waker};
 
 use std::sync::Arc;
 
-use cycles_proto::session::{Key, Session};
+use cycles_proto::session::{Key, ReservationKey, Session};
 
 use super::Shared;
 use crate::transport::{Hold, Transport};
@@ -59,6 +59,35 @@ impl core::fmt::Debug for HeldTime {
 
 /// A waker, and the number of its future, if that future says when it is gone.
 pub(super) type Waiter = (Option<u64>, Waker);
+
+/// Waits until the action of a reservation is asked to stop. It takes the session's lock only if its task has changed,
+/// because it is polled whenever the action is.
+pub(crate) struct Stopping<'a> {
+    waiting: WaitFor<'a, fn(&mut Session) -> Option<()>>,
+    registered: Option<Waker>,
+}
+
+impl Future for Stopping<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let is_registered = self
+            .registered
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()));
+        if is_registered && !self.waiting.shared.is_stopping() {
+            return Poll::Pending;
+        }
+        // In a forked child, the lock may be held forever.
+        if !self.waiting.shared.is_usable() {
+            return Poll::Pending;
+        }
+        if !is_registered {
+            self.registered = Some(cx.waker().clone());
+        }
+        Pin::new(&mut self.waiting).poll(cx)
+    }
+}
 
 /// A future that removes its waker when it is dropped, so that many short waits leave nothing behind.
 struct WaitFor<'a, F> {
@@ -153,6 +182,21 @@ impl Shared {
         Poll::Pending
     }
 
+    /// Waits until the action of this reservation is asked to stop.
+    pub(crate) fn stopping(&self, key: ReservationKey) -> Stopping<'_> {
+        Stopping {
+            waiting: WaitFor {
+                shared: self,
+                key: Key::Stop(key),
+                look: |session| session.is_stopping().then_some(()),
+                number: None,
+                // The action runs meanwhile, and its timers with it.
+                held: None,
+            },
+            registered: None,
+        }
+    }
+
     /// Waits until `look` returns something. Meanwhile the [time is held](Transport::hold_time).
     pub(crate) fn wait_for<T>(
         &self,
@@ -193,6 +237,8 @@ impl Shared {
                 Key::Reservation(key) => state.session.forget(now, key),
                 Key::Call(id) => state.session.forget_call(now, id),
                 Key::Flush(key) => state.session.forget_flush(key),
+                // Nothing in the session belongs to those who wait for these.
+                Key::Stop(_) | Key::Close => {}
             }
             state.waiting.remove(&key)
         });

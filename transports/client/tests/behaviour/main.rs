@@ -4,6 +4,7 @@
 mod support;
 
 mod attribute_costs;
+mod closing;
 mod forked;
 mod metered;
 mod panicking;

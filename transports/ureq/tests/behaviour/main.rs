@@ -27,6 +27,8 @@ mod adapter;
 mod after_a_fork;
 #[path = "../../../client/tests/adapter/alone.rs"]
 mod alone;
+#[path = "../../../client/tests/adapter/closing.rs"]
+mod closing;
 #[path = "../../../client/tests/adapter/given.rs"]
 mod given;
 #[path = "../../../client/tests/adapter/hanging_disk.rs"]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cycles_proto::Event;
 use cycles_proto::Now;
+use cycles_proto::outcome::Stop;
 
 use super::{CheckResult, broken};
 use crate::rule::Rule;
@@ -15,6 +16,8 @@ pub(super) struct LeaseWatch {
     lasts: Option<Option<Duration>>,
     /// Whether the session reported that it no longer extends the lease.
     has_stopped: bool,
+    /// Whether it stopped because of the age of the action.
+    is_too_old: bool,
     is_lost: bool,
 }
 
@@ -31,13 +34,14 @@ impl LeaseWatch {
     }
 
     pub(super) fn note_event(&mut self, event: &Event) {
-        if let Event::HeartbeatStopped { .. } = event {
+        if let Event::HeartbeatStopped { reason, .. } = event {
             self.has_stopped = true;
+            self.is_too_old |= *reason == Stop::TooOld;
         } else if let Event::LeaseLost { .. } = event {
             self.is_lost = true;
         } else if let Event::LeaseExtended { ticket: Some(_), .. } = event {
-            // A stopped heartbeat starts again.
-            self.has_stopped = false;
+            // A stopped heartbeat starts again, unless the action is too old.
+            self.has_stopped = self.is_too_old;
         }
     }
 

@@ -88,7 +88,7 @@ impl World {
                 at.map(CallOwner::Reservation)
             }
             Some(Key::Call(id)) => Some(CallOwner::Call(id)),
-            Some(Key::Flush(_)) | None => {
+            Some(Key::Flush(_) | Key::Stop(_) | Key::Close) | None => {
                 self.keep_violation(None, broken(Rule::Ends, format!("{call:?} has no owner")));
                 None
             }

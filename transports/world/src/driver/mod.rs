@@ -22,6 +22,7 @@ impl World {
         let now = self.processes[process.0].now(self.now);
         self.sessions[index].wake = None;
         self.note_poll(index, now);
+        self.note_end_of_actions(index, now);
         for _ in 0..STEPS_AT_ONCE {
             if self.violation.is_some() || !self.processes[process.0].is_alive {
                 return;
@@ -96,6 +97,7 @@ impl World {
         self.check_waiters_woken(index);
         self.check_calls_at_rest(index, until);
         self.check_flushes_at_rest(index, now, until);
+        self.check_shut_down_at_rest(index, now);
         self.end_closed_process(index);
         if self.dice.chance(self.driver.spurious_polls) {
             self.poll_needlessly(index, now, until);

@@ -28,6 +28,8 @@ pub(super) enum Incident {
     /// One of the callers flushes for this long.
     Flush(u64, Duration),
     Close(Close),
+    /// The process ends in steps, within this time.
+    ShutDown(Close, Duration),
     /// The state machine of one of the agents' reservations panics.
     Panic(u64),
     /// One of the callers asks for the balances, blocking or not.

@@ -80,6 +80,8 @@ pub struct Tally {
     pub yielded: u64,
     /// Processes that ended because their sessions were closed.
     pub closed: u64,
+    /// Sessions that ended in steps.
+    pub shut_down: u64,
     /// Single-request calls that were answered.
     pub answered_calls: u64,
 }
@@ -217,6 +219,7 @@ impl Tally {
             hung: self.hung + other.hung,
             yielded: self.yielded + other.yielded,
             closed: self.closed + other.closed,
+            shut_down: self.shut_down + other.shut_down,
             answered_calls: self.answered_calls + other.answered_calls,
         }
     }
@@ -238,6 +241,7 @@ fn tally(world: &World) -> Tally {
         hung: world.counts.hung,
         yielded: world.counts.yielded,
         closed: world.counts.closed,
+        shut_down: world.counts.shut_down,
         answered_calls: world.counts.answered_calls,
         ..Tally::default()
     };

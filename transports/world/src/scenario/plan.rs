@@ -35,6 +35,8 @@ pub(super) struct Plan {
     keys: Vec<(&'static str, &'static str)>,
     /// Whether each process has a second client.
     pub(super) has_two_sessions: bool,
+    reserve_timeout: Option<Duration>,
+    max_lease_age: Option<Duration>,
 }
 
 /// Another key of the same tenant, and the key of another tenant.
@@ -73,6 +75,8 @@ impl Plan {
             has_claims: false,
             keys: Vec::new(),
             has_two_sessions: false,
+            reserve_timeout: None,
+            max_lease_age: None,
         };
         plan.add_extras(&mut dice);
         plan
@@ -125,7 +129,28 @@ impl Plan {
                 }
             }
         }
+        self.draw_limits(dice);
         self.incidents.sort_by_key(|(at, _)| *at);
+    }
+
+    /// Draws the limits in time, and an end in steps. They are drawn last, for the same reason.
+    fn draw_limits(&mut self, dice: &mut Dice<'_>) {
+        self.reserve_timeout = dice.one_in(3).then(|| dice.time(100, 8));
+        self.max_lease_age = dice.one_in(4).then(|| dice.time(500, 11));
+        let work = self.agents.first().map_or(Duration::ZERO, |plan| plan.work);
+        if dice.one_in(5) {
+            let how = dice.one_of(&[
+                Close::WhenDone,
+                Close::WhenDone,
+                Close::Leaving,
+                Close::WritingOnly,
+            ]);
+            let at = work.saturating_sub(Duration::from_secs(5)) + dice.millis(10_000);
+            let time = dice.time(10, 12);
+            self.incidents.push((at, Incident::ShutDown(how, time)));
+            let later = at + dice.time(10, 16);
+            self.incidents.push((later, Incident::Restart));
+        }
     }
 
     /// The configurations of the other callers of a process.
@@ -140,7 +165,13 @@ impl Plan {
     }
 
     fn config_of(&self, key: &str, tenant: &str) -> CyclesConfig {
-        let config = CyclesConfig::builder(key, BASE_URL).tenant(tenant);
+        let mut config = CyclesConfig::builder(key, BASE_URL).tenant(tenant);
+        if let Some(limit) = self.reserve_timeout {
+            config = config.reserve_timeout(limit);
+        }
+        if let Some(age) = self.max_lease_age {
+            config = config.max_lease_age(age);
+        }
         #[expect(
             clippy::expect_used,
             reason = "all values are constants, and every scenario builds it"

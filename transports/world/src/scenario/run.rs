@@ -126,6 +126,7 @@ impl<'a> ScenarioRun<'a> {
                 world.flush_for(one_of(world, process, *which), *time);
             }
             (Incident::Close(how), Some(process)) => world.close(process, *how),
+            (Incident::ShutDown(how, time), Some(process)) => world.shut_down(process, *how, *time),
             (Incident::Panic(which), _) => {
                 let jobs: Vec<_> = self.agents.iter().filter_map(Agent::job).collect();
                 if let Some(job) = jobs.get(usize::try_from(*which).unwrap_or(0)) {

@@ -86,6 +86,7 @@ fn random_scenarios_keep_the_invariants() {
             hung,
             yielded,
             closed,
+            shut_down,
             answered_calls,
             ..
         } = tally;
@@ -107,6 +108,7 @@ fn random_scenarios_keep_the_invariants() {
             hung,
             yielded,
             closed,
+            shut_down,
             answered_calls,
         ];
         assert!(all.iter().all(|count| *count > 0), "{tally:?}");
