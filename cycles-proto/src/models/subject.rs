@@ -109,7 +109,7 @@ impl Subject {
             .try_for_each(|(name, value)| length(&format!("subject.dimensions.{name}"), value, 0, 256))
     }
 
-    fn levels(&self) -> [(&'static str, &Option<String>); 6] {
+    pub(crate) fn levels(&self) -> [(&'static str, &Option<String>); 6] {
         let Self {
             tenant,
             workspace,

@@ -208,7 +208,7 @@ impl Session {
         }
     }
 
-    fn check(&self, caller: &Caller) -> Result<(), Error> {
+    pub(super) fn check(&self, caller: &Caller) -> Result<(), Error> {
         let state = self.principals.get(caller.principal);
         if state.is_none_or(|state| state.config.base_url != caller.config.base_url) {
             return Err(ConfigError::OtherServer.into());

@@ -16,12 +16,13 @@ pub use default_client::{default_client, set_default_client, with_default_client
 
 pub use cycles_client::{
     BoxError, Client, Clock, Committing, Completed, CyclesContext, Done, Flushed, GuardContext,
-    HeartbeatPolicy, Lease, Metered, NotCompleted, Observer, Releasing, ReservationGuard, Settling, Tick,
+    HeartbeatPolicy, Journal, Lease, Metered, NotCompleted, Observer, Releasing, ReservationGuard, Settling, Tick,
     Ticker, Transport, WithCyclesConfig, try_with_cycles, with_cycles,
 };
 pub use cycles_host::HttpOptions;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
+pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElsewhere};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent, TransportError,

@@ -15,6 +15,7 @@ mod flush;
 mod guard;
 #[cfg(feature = "async")]
 mod guard_meter;
+mod journal;
 #[cfg(any(feature = "async", feature = "blocking"))]
 mod metered_stream;
 mod operations;
@@ -29,6 +30,7 @@ pub use client::Client;
 pub use completed::Completed;
 pub use context::{CyclesContext, GuardContext, Lease};
 pub use engine::{Background, Done, Run, Running, Tick, Ticker, Timer};
+pub use journal::Journal;
 pub use guard::{Committing, Releasing, ReservationGuard};
 #[cfg(any(feature = "async", feature = "blocking"))]
 pub use metered_stream::{Metered, Settling};
@@ -38,6 +40,7 @@ pub use with_cycles::{try_with_cycles, with_cycles};
 pub use cycles_host::Observer;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
+pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElsewhere};
 pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,

@@ -184,6 +184,15 @@ impl JournalRecord {
         }
     }
 
+    /// What the cost was spent on, as an event would say it; `None` if the record has no body for an event, or one that
+    /// does not say.
+    pub fn purpose(&self) -> Option<Purpose> {
+        match self.event_fallback_body.as_ref()? {
+            Fallback::Unwritten(event) => Some(Purpose::clone(&event.purpose)),
+            Fallback::Written(body) => read::purpose_in(body.get()),
+        }
+    }
+
     /// When the record was written.
     pub fn recorded_at(&self) -> UnixMillis {
         millis(self.recorded_at_ms)

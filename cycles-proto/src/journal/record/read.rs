@@ -4,8 +4,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{Fallback, InvalidRecord, JournalRecord, Mode, RecordId, VERSION};
-use crate::models::{Amount, IdempotencyKey, ReservationId};
+use super::{Fallback, InvalidRecord, JournalRecord, Mode, Purpose, RecordId, VERSION};
+use crate::models::{Action, Amount, IdempotencyKey, ReservationId, Subject};
 
 impl JournalRecord {
     /// Parses a record of any SDK.
@@ -118,6 +118,16 @@ pub(super) fn actual_in(body: &str) -> Option<Amount> {
         actual: Amount,
     }
     serde_json::from_str::<Body>(body).ok().map(|body| body.actual)
+}
+
+pub(super) fn purpose_in(body: &str) -> Option<Purpose> {
+    #[derive(Deserialize)]
+    struct Body {
+        subject: Subject,
+        action: Action,
+    }
+    let Body { subject, action } = serde_json::from_str(body).ok()?;
+    Some(Purpose { subject, action })
 }
 
 pub(super) fn key_of(body: &RawValue) -> Option<IdempotencyKey> {
