@@ -271,7 +271,8 @@ impl fmt::Display for JournalEntry {
             Some(_) => f.write_str(", next attempt now")?,
             None => {}
         }
-        write!(f, ", {:?}", self.path)?;
+        let comma = if self.reservation_id.is_some() { "," } else { "" };
+        write!(f, "{comma} {:?}", self.path)?;
         if let Some(problem) = &self.problem {
             write!(f, ": {}", shortened(problem))?;
         }
