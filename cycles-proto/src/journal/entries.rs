@@ -125,12 +125,14 @@ impl List<'_> {
             *records += usize::from(!is_aside);
             *set_aside += usize::from(is_aside);
         }
-        let here = elsewhere.into_iter().map(|(url, (records, set_aside))| RecordsElsewhere {
-            directory: PathBuf::new(),
-            base_url: Some(url),
-            records,
-            set_aside,
-        });
+        let here = elsewhere
+            .into_iter()
+            .map(|(url, (records, set_aside))| RecordsElsewhere {
+                directory: PathBuf::new(),
+                base_url: Some(url),
+                records,
+                set_aside,
+            });
         let elsewhere = here.chain(beside).collect();
         Entries { entries, elsewhere }
     }
@@ -150,7 +152,9 @@ async fn beside(files: &Files<'_>) -> Vec<RecordsElsewhere> {
         }
         let names = files.list(Some(directory.clone())).await.unwrap_or_default();
         let kinds = names.iter().map(|name| name.as_encoded_bytes());
-        let kinds = kinds.filter(|name| name.starts_with(b"v2-")).filter_map(EntryKind::of);
+        let kinds = kinds
+            .filter(|name| name.starts_with(b"v2-"))
+            .filter_map(EntryKind::of);
         let (mut records, mut set_aside) = (0, 0);
         for kind in kinds {
             match kind {

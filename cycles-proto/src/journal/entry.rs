@@ -266,7 +266,11 @@ impl fmt::Display for JournalEntry {
         }
         match self.next_attempt {
             Some(at) if at > self.listed_at => {
-                write!(f, ", next attempt in {}", spoken(at.saturating_since(self.listed_at)))?;
+                write!(
+                    f,
+                    ", next attempt in {}",
+                    spoken(at.saturating_since(self.listed_at))
+                )?;
             }
             Some(_) => f.write_str(", next attempt now")?,
             None => {}
@@ -297,7 +301,10 @@ impl fmt::Display for RecordsElsewhere {
             records,
             set_aside,
         } = self;
-        write!(f, "{records} to settle and {set_aside} set aside in {directory:?}")?;
+        write!(
+            f,
+            "{records} to settle and {set_aside} set aside in {directory:?}"
+        )?;
         match base_url {
             Some(url) => write!(f, ", written for {}", shortened(url)),
             None => f.write_str(", written with another base URL, tenant or API key"),

@@ -27,19 +27,13 @@ pub struct Restored {
 
 /// Gives the record of an entry the name under which clients settle it: the reservation's, or the name of a second cost
 /// if the reservation has another one. If it has such a name, it is only read. Survives a crash of the machine.
-pub fn restore<'a>(
-    base_url: &'a str,
-    entry: &'a JournalEntry,
-) -> Next<'a, Result<Restored, EntryFailure>> {
+pub fn restore<'a>(base_url: &'a str, entry: &'a JournalEntry) -> Next<'a, Result<Restored, EntryFailure>> {
     Next::of(move |mailbox| async move { bring_back(&Files::new(mailbox, base_url), entry).await })
 }
 
 /// Renames the file of an entry so that it ends in `.discarded`; never removes it. Returns the new name. Survives a
 /// crash of the machine.
-pub fn discard<'a>(
-    base_url: &'a str,
-    entry: &'a JournalEntry,
-) -> Next<'a, Result<OsString, EntryFailure>> {
+pub fn discard<'a>(base_url: &'a str, entry: &'a JournalEntry) -> Next<'a, Result<OsString, EntryFailure>> {
     Next::of(move |mailbox| async move { give_up(&Files::new(mailbox, base_url), entry).await })
 }
 
@@ -144,7 +138,9 @@ async fn name_discarded(files: &Files<'_>, temp: &mut Temp, was: &OsStr) -> io::
             return Ok(free);
         }
     }
-    Err(io::Error::other("too many files of that name have been discarded"))
+    Err(io::Error::other(
+        "too many files of that name have been discarded",
+    ))
 }
 
 async fn sync(files: &Files<'_>) -> Result<(), OpFailure> {

@@ -15,7 +15,9 @@ pub enum EntryError {
     #[error("it is no longer there: it was settled or moved since it was listed. List the journal again")]
     Gone,
     /// The file is not a record, so it names no cost that could be sent.
-    #[error("the file is not a record that this version can send: look at it, and discard it once its cost is accounted for")]
+    #[error(
+        "the file is not a record that this version can send: look at it, and discard it once its cost is accounted for"
+    )]
     NotARecord,
     /// Files of this kind are not changed by hand.
     #[error("{}", by_hand(*.0))]
@@ -24,7 +26,9 @@ pub enum EntryError {
     #[error("this client is settling it already: `flush` waits for it")]
     InProgress,
     /// Another client or process is replaying the journal.
-    #[error("a client is settling the costs of this journal at this moment: list the journal again when it is done")]
+    #[error(
+        "a client is settling the costs of this journal at this moment: list the journal again when it is done"
+    )]
     Busy,
     /// The server may have forgotten the key.
     #[error(
@@ -33,7 +37,9 @@ pub enum EntryError {
     )]
     MayCountTwice,
     /// The record has no body for an event, because another program wrote it.
-    #[error("its record does not say whom to charge, so it cannot be sent as an event: charge it with `create_event`")]
+    #[error(
+        "its record does not say whom to charge, so it cannot be sent as an event: charge it with `create_event`"
+    )]
     NoEvent,
     /// The reservation has not expired, so the cost can or could be committed, and an event might charge it again.
     #[error(

@@ -110,7 +110,10 @@ impl Session {
     /// [abandoned](Self::abandon).
     pub fn forget(&mut self, now: Now, key: ReservationKey) {
         let now = self.at(now);
-        self.abandon(now, key);
+        // A record that a person sent again is settled by the replay from now on.
+        if self.reservation(key).is_some_and(|it| !it.is_resumed) {
+            self.abandon(now, key);
+        }
         if let Some(reservation) = self.reservations.get_mut(key.0) {
             reservation.is_forgotten = true;
         }

@@ -59,8 +59,9 @@ impl Session {
             let own = under_way.get(&id);
             let planned = match own {
                 Some(timer) => timer.map(on_the_wall),
-                None if entry.kind.is_replayed() => next_look
-                    .map(|at| on_the_wall(at).max(entry.next_attempt.unwrap_or_default())),
+                None if entry.kind.is_replayed() => {
+                    next_look.map(|at| on_the_wall(at).max(entry.next_attempt.unwrap_or_default()))
+                }
                 None => None,
             };
             entry.is_in_progress = own.is_some();
@@ -117,7 +118,9 @@ impl Session {
         }
         let id = record.id().clone();
         self.principals.start_replay(caller.principal);
-        let taken = self.principals.replay(caller.principal, |replayer| replayer.take(&id));
+        let taken = self
+            .principals
+            .replay(caller.principal, |replayer| replayer.take(&id));
         let seed = taken.flatten().ok_or(EntryError::InProgress)?;
         // Whoever sends it now does not wait for a pause that the server asked for earlier.
         let record = match record.floor() {
@@ -151,7 +154,8 @@ impl Session {
     /// Notes that the file of this entry was discarded.
     pub fn note_discarded(&mut self, caller: &Caller, entry: &JournalEntry) {
         let Some(id) = entry.id() else { return };
-        self.principals.replay(caller.principal, |replayer| replayer.forget(id));
+        self.principals
+            .replay(caller.principal, |replayer| replayer.forget(id));
         if let Some(state) = self.principals.get_mut(caller.principal) {
             state.tally.note_discarded(id);
             state.last_errors.forget(id);
@@ -162,14 +166,17 @@ impl Session {
     fn under_way(&self, principal: Principal) -> BTreeMap<&RecordId, Option<Duration>> {
         let open = self.reservations.iter().map(|(_, it)| it);
         let ours = open.filter(|it| it.principal == principal && !it.is_over);
-        ours.filter_map(|it| Some((&**it.record.as_ref()?, it.timer))).collect()
+        ours.filter_map(|it| Some((&**it.record.as_ref()?, it.timer)))
+            .collect()
     }
 }
 
 impl EntryChange {
     fn is_forced(self) -> bool {
         match self {
-            Self::Retry { is_forced } | Self::AsEvent { is_forced } | Self::Discard { is_forced } => is_forced,
+            Self::Retry { is_forced } | Self::AsEvent { is_forced } | Self::Discard { is_forced } => {
+                is_forced
+            }
         }
     }
 
@@ -207,7 +214,8 @@ impl JournalEntry {
 /// Whether the ledger itself says that the reservation has expired: with its error code, in an error that names the
 /// request, like all its errors. A bare 410 may come from a proxy.
 fn says_expired(error: &Error) -> bool {
-    let is_refusal = |status| (400..500).contains(&status) && !is_open(status) && !matches!(status, 401 | 403);
+    let is_refusal =
+        |status| (400..500).contains(&status) && !is_open(status) && !matches!(status, 401 | 403);
     let is_its_word = |reply: &crate::models::ErrorResponse| {
         reply.error == ErrorCode::ReservationExpired && reply.request_id.is_some()
     };

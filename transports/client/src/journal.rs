@@ -119,11 +119,14 @@ impl Journal {
         let ready = self.client.ready()?;
         self.check(ready, entry, EntryChange::Discard { is_forced })?;
         let (caller, entry) = (ready.caller.clone(), entry.clone());
-        let discarding = ready.engine.shared().on_disk(ready.caller.principal(), move |shared, journal| {
-            let path = journal.discard(&entry)?;
-            shared.with(|session, _| session.note_discarded(&caller, &entry));
-            Ok(path)
-        });
+        let discarding = ready
+            .engine
+            .shared()
+            .on_disk(ready.caller.principal(), move |shared, journal| {
+                let path = journal.discard(&entry)?;
+                shared.with(|session, _| session.note_discarded(&caller, &entry));
+                Ok(path)
+            });
         discarding.await
     }
 
@@ -131,7 +134,9 @@ impl Journal {
         let shared = ready.engine.shared();
         let now = shared.now().wall;
         let principal = ready.caller.principal();
-        shared.on_disk(principal, move |_, journal| journal.entries(now)).await
+        shared
+            .on_disk(principal, move |_, journal| journal.entries(now))
+            .await
     }
 
     fn check(&self, ready: &Ready, entry: &JournalEntry, change: EntryChange) -> Result<(), EntryError> {
@@ -143,10 +148,13 @@ impl Journal {
         let ready = self.client.ready()?;
         self.check(ready, entry, change)?;
         let (caller, entry) = (ready.caller.clone(), entry.clone());
-        let sending = ready.engine.shared().on_disk(ready.caller.principal(), move |shared, journal| {
-            let record = journal.restore(&entry)?;
-            shared.settle_entry(&caller, record, change)
-        });
+        let sending = ready
+            .engine
+            .shared()
+            .on_disk(ready.caller.principal(), move |shared, journal| {
+                let record = journal.restore(&entry)?;
+                shared.settle_entry(&caller, record, change)
+            });
         sending.await?.receipt().await
     }
 }

@@ -30,8 +30,8 @@ pub use client::Client;
 pub use completed::Completed;
 pub use context::{CyclesContext, GuardContext, Lease};
 pub use engine::{Background, Done, Run, Running, Tick, Ticker, Timer};
-pub use journal::Journal;
 pub use guard::{Committing, Releasing, ReservationGuard};
+pub use journal::Journal;
 #[cfg(any(feature = "async", feature = "blocking"))]
 pub use metered_stream::{Metered, Settling};
 pub use transport::{Clock, Transport};

@@ -43,8 +43,10 @@ fn a_listing_shows_every_file_that_is_or_may_be_a_cost_and_changes_nothing() {
     disk.files.insert("e.9.00000002.tmp", "{\"version\":");
     // Superseded by the record proper, which is of the same cost.
     disk.files.insert("f.9.00000003.tmp", record("K1").to_json());
-    disk.files.insert("other.json", record_of(ELSEWHERE, "r_9", "K1").to_json());
-    disk.files.insert("other.rejected", record_of(ELSEWHERE, "r_8", "K1").to_json());
+    disk.files
+        .insert("other.json", record_of(ELSEWHERE, "r_9", "K1").to_json());
+    disk.files
+        .insert("other.rejected", record_of(ELSEWHERE, "r_8", "K1").to_json());
     disk.files.insert("claim.lock", "");
     let before = disk.files.clone();
 
@@ -67,12 +69,19 @@ fn a_listing_shows_every_file_that_is_or_may_be_a_cost_and_changes_nothing() {
     ];
     expected.sort();
     assert_eq!(shown, expected);
-    let [elsewhere] = list.elsewhere.as_slice() else { panic!("{list:?}") };
+    let [elsewhere] = list.elsewhere.as_slice() else {
+        panic!("{list:?}")
+    };
     assert_eq!(
-        (elsewhere.base_url.as_deref(), elsewhere.records, elsewhere.set_aside),
+        (
+            elsewhere.base_url.as_deref(),
+            elsewhere.records,
+            elsewhere.set_aside
+        ),
         (Some(ELSEWHERE), 1, 1)
     );
-    let json = serde_json::to_value(list.entries.iter().find(|entry| entry.kind == EntryKind::Pending)).unwrap();
+    let json =
+        serde_json::to_value(list.entries.iter().find(|entry| entry.kind == EntryKind::Pending)).unwrap();
     assert_eq!(
         json,
         serde_json::json!({
@@ -137,7 +146,10 @@ fn run<T>(mut next: Next<'_, T>, disk: &mut Disk, operations: usize) -> Option<T
 
 #[test]
 fn a_record_that_was_set_aside_gets_its_name_back_or_waits_for_the_cost_that_has_it() {
-    for (kind, ending) in [(EntryKind::Rejected, Aside::Rejected), (EntryKind::Stale, Aside::Stale)] {
+    for (kind, ending) in [
+        (EntryKind::Rejected, Aside::Rejected),
+        (EntryKind::Stale, Aside::Stale),
+    ] {
         for is_taken in [false, true] {
             let mut disk = Disk::default();
             disk.files.insert(&aside(ending, "K1")[0], record("K1").to_json());
@@ -148,10 +160,16 @@ fn a_record_that_was_set_aside_gets_its_name_back_or_waits_for_the_cost_that_has
             let restored = restore(URL, &entry).run(|op| disk.execute(1, op)).unwrap();
             assert_eq!(restored.record.id(), record("K1").id());
             let name = if is_taken { waiting("K1") } else { home() };
-            assert_eq!(disk.files.get(name).unwrap(), &Bytes::from(record("K1").to_json()));
+            assert_eq!(
+                disk.files.get(name).unwrap(),
+                &Bytes::from(record("K1").to_json())
+            );
             assert_eq!(disk.files.iter().count(), 1 + usize::from(is_taken));
             let again = restore(URL, &entry).run(|op| disk.execute(1, op));
-            assert!(matches!(again, Err(EntryFailure::Refused(EntryError::Gone))), "{again:?}");
+            assert!(
+                matches!(again, Err(EntryFailure::Refused(EntryError::Gone))),
+                "{again:?}"
+            );
         }
     }
 }
@@ -161,13 +179,19 @@ fn a_file_that_is_not_the_cost_that_was_listed_is_left_alone() {
     let mut disk = Disk::default();
     disk.files.insert(home(), record("K1").to_json());
     disk.files.insert("x.corrupt", "no record");
-    let entries = [entry(&mut disk, EntryKind::Pending), entry(&mut disk, EntryKind::Corrupt)];
+    let entries = [
+        entry(&mut disk, EntryKind::Pending),
+        entry(&mut disk, EntryKind::Corrupt),
+    ];
     disk.files.insert(home(), record("K2").to_json());
     disk.files.insert("x.corrupt", "another one");
     let before = contents(&disk.files);
     for entry in &entries {
         let discarded = discard(URL, entry).run(|op| disk.execute(1, op));
-        assert!(matches!(discarded, Err(EntryFailure::Refused(EntryError::Gone))), "{discarded:?}");
+        assert!(
+            matches!(discarded, Err(EntryFailure::Refused(EntryError::Gone))),
+            "{discarded:?}"
+        );
     }
     assert_eq!(contents(&disk.files), before);
     assert!(disk.files.get("x.corrupt").is_some() && disk.files.get(home()).is_some());
@@ -187,11 +211,21 @@ fn what_is_discarded_keeps_its_content_under_a_name_of_its_own_and_can_be_taken_
     let mut names: Vec<_> = disk.files.iter().map(|(name, _)| name.to_owned()).collect();
     names.sort();
     let stem = home().replace(".json", "");
-    let expected = [format!("{stem}.2.discarded"), format!("{stem}.discarded"), "x.discarded".to_owned()];
+    let expected = [
+        format!("{stem}.2.discarded"),
+        format!("{stem}.discarded"),
+        "x.discarded".to_owned(),
+    ];
     assert_eq!(names, expected.map(OsString::from));
     assert!(disk.scan_later().records.is_empty());
     let mut discarded = listed(&mut disk).entries.into_iter();
-    let second = discarded.find(|entry| entry.id() == Some(record("K2").id())).unwrap();
-    restore(URL, &second).run(|op| disk.execute(1, op)).unwrap().record.id();
+    let second = discarded
+        .find(|entry| entry.id() == Some(record("K2").id()))
+        .unwrap();
+    restore(URL, &second)
+        .run(|op| disk.execute(1, op))
+        .unwrap()
+        .record
+        .id();
     assert_eq!(disk.scan_later().records[0].id(), record("K2").id());
 }

@@ -386,7 +386,12 @@ fn what_is_done_by_hand_beside_other_processes_loses_no_cost_in_any_order_of_the
         let listed = entries(URL, UnixMillis(0)).run(|op| before.clone().execute(1, op));
         let listed = listed.unwrap().entries.into_iter();
         for entry in listed.filter(|entry| entry.id() == Some(record("K1").id())) {
-            let by_hand = || [Act::Restore(Box::new(entry.clone())), Act::Discard(Box::new(entry.clone()))];
+            let by_hand = || {
+                [
+                    Act::Restore(Box::new(entry.clone())),
+                    Act::Discard(Box::new(entry.clone())),
+                ]
+            };
             let others = [
                 switch("K1"),
                 remove("K1"),

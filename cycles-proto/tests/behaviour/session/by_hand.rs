@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use cycles_proto::journal::{
-    self, EntryError, EntryKind, JournalEntry, JournalRecord, Memory, RecordId,
-};
+use cycles_proto::journal::{self, EntryError, EntryKind, JournalEntry, JournalRecord, Memory, RecordId};
 use cycles_proto::models::ReservationStatus;
 use cycles_proto::record::file_name;
 use cycles_proto::session::{EntryChange, ReservationKey};
@@ -25,7 +23,9 @@ impl Desk {
         let name = file_name(record.reservation_id()).replace(".json", ending);
         files.insert(name, record.to_json());
         let now = self.now();
-        let mut listed = journal::entries(URL, now.wall).run(|op| files.execute(1, op)).unwrap();
+        let mut listed = journal::entries(URL, now.wall)
+            .run(|op| files.execute(1, op))
+            .unwrap();
         let caller = self.caller.clone();
         self.session.complete_entries(now, &caller, &mut listed.entries);
         listed.entries.remove(0)
@@ -40,9 +40,14 @@ impl Desk {
         self.session.check_entry(now, &caller, entry, change)
     }
 
-    fn settle_entry(&mut self, record: JournalRecord, change: EntryChange) -> Result<ReservationKey, EntryError> {
+    fn settle_entry(
+        &mut self,
+        record: JournalRecord,
+        change: EntryChange,
+    ) -> Result<ReservationKey, EntryError> {
         let (now, caller) = (self.now(), self.caller.clone());
-        self.journal.insert((caller.principal(), record.id().clone()), record.clone());
+        self.journal
+            .insert((caller.principal(), record.id().clone()), record.clone());
         self.session.settle_entry(now, &caller, record, change)
     }
 
@@ -50,9 +55,12 @@ impl Desk {
     fn refuse(&mut self, call: &Call, code: &str) {
         assert!(self.session.begun(self.now(), call.ticket));
         let body = format!(r#"{{"error":"{code}","message":"no","request_id":"q-1"}}"#);
-        let response = http::Response::builder().status(409).header("content-type", "application/json");
+        let response = http::Response::builder()
+            .status(409)
+            .header("content-type", "application/json");
         let response = response.body(body.into()).unwrap();
-        self.session.handle(self.now(), call.ticket, call.reader.read(Ok(&response)));
+        self.session
+            .handle(self.now(), call.ticket, call.reader.read(Ok(&response)));
     }
 
     fn sent_to(&self, ending: &str) -> usize {
@@ -120,14 +128,26 @@ fn what_a_person_sends_again_and_cannot_reach_is_left_to_the_replay() {
     let key = desk.settle_entry(record.clone(), RETRY).unwrap();
     desk.settle();
     let receipt = desk.session.entry_receipt(key).unwrap().unwrap();
-    assert!(matches!(receipt, Receipt::Pending { is_recorded: true, .. }), "{receipt:?}");
+    assert!(
+        matches!(
+            receipt,
+            Receipt::Pending {
+                is_recorded: true,
+                ..
+            }
+        ),
+        "{receipt:?}"
+    );
     let entry = desk.listed(&record, ".json");
     assert!(entry.is_in_progress && entry.next_attempt.is_some(), "{entry}");
     assert!(entry.last_error.is_some(), "{entry}");
     for change in [RETRY, AS_EVENT, DISCARD] {
         assert!(matches!(desk.check(&entry, change), Err(EntryError::InProgress)));
     }
-    assert!(matches!(desk.settle_entry(record.clone(), RETRY), Err(EntryError::InProgress)));
+    assert!(matches!(
+        desk.settle_entry(record.clone(), RETRY),
+        Err(EntryError::InProgress)
+    ));
     // Nobody waits for it any more.
     let now = desk.now();
     desk.session.forget(now, key);
@@ -141,7 +161,8 @@ fn what_a_person_sends_again_and_cannot_reach_is_left_to_the_replay() {
 }
 
 #[test]
-fn a_cost_is_charged_as_an_event_without_another_commit_once_the_lookup_says_that_its_reservation_has_expired() {
+fn a_cost_is_charged_as_an_event_without_another_commit_once_the_lookup_says_that_its_reservation_has_expired()
+ {
     let (mut desk, record) = next_process();
     desk.after_the_lease();
     let key = desk.settle_entry(record, AS_EVENT).unwrap();
@@ -149,7 +170,10 @@ fn a_cost_is_charged_as_an_event_without_another_commit_once_the_lookup_says_tha
     let receipt = desk.session.entry_receipt(key).unwrap().unwrap();
     assert!(matches!(receipt, Receipt::RecoveredViaEvent(_)), "{receipt:?}");
     assert_eq!((desk.sent_to("/commit"), desk.sent_to("/v1/events")), (0, 1));
-    assert_eq!(desk.told(|event| matches!(event, Event::SettlingByEvent { .. })), 1);
+    assert_eq!(
+        desk.told(|event| matches!(event, Event::SettlingByEvent { .. })),
+        1
+    );
     assert!(desk.journal.is_empty());
 }
 
@@ -181,13 +205,25 @@ fn an_old_event_is_sent_again_only_if_that_is_forced() {
     let (mut desk, record) = next_process();
     desk.mono += WEEK;
     let commit = desk.listed(&record, ".rejected");
-    assert!(!commit.may_count_twice, "a commit names its reservation: {commit}");
+    assert!(
+        !commit.may_count_twice,
+        "a commit names its reservation: {commit}"
+    );
     assert!(desk.check(&commit, RETRY).is_ok());
-    assert!(matches!(desk.check(&commit, AS_EVENT), Err(EntryError::MayCountTwice)));
+    assert!(matches!(
+        desk.check(&commit, AS_EVENT),
+        Err(EntryError::MayCountTwice)
+    ));
     let record = record.into_event().unwrap();
     let entry = desk.listed(&record, ".stale");
-    assert!(entry.may_count_twice && entry.to_string().contains("may count twice"), "{entry}");
-    assert!(matches!(desk.check(&entry, RETRY), Err(EntryError::MayCountTwice)));
+    assert!(
+        entry.may_count_twice && entry.to_string().contains("may count twice"),
+        "{entry}"
+    );
+    assert!(matches!(
+        desk.check(&entry, RETRY),
+        Err(EntryError::MayCountTwice)
+    ));
     assert!(desk.check(&entry, DISCARD).is_ok());
     assert!(desk.check(&entry, FORCED).is_ok());
     desk.journal.clear();
@@ -203,12 +239,18 @@ fn a_file_of_a_run_is_left_alone_unless_that_is_forced_and_one_that_is_being_wri
     assert_eq!(run.kind, EntryKind::Run);
     for change in [RETRY, AS_EVENT, DISCARD] {
         let refused = desk.check(&run, change);
-        assert!(matches!(refused, Err(EntryError::NotByHand(EntryKind::Run))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(EntryError::NotByHand(EntryKind::Run))),
+            "{refused:?}"
+        );
     }
     assert!(desk.check(&run, FORCED).is_ok());
     let temporary = desk.listed(&record, ".json.1.00000001.taken");
     let refused = desk.check(&temporary, FORCED);
-    assert!(matches!(refused, Err(EntryError::NotByHand(EntryKind::Temporary))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(EntryError::NotByHand(EntryKind::Temporary))),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -259,6 +301,26 @@ fn a_cost_that_was_set_aside_and_is_discarded_or_settled_by_hand_does_not_count_
 }
 
 #[test]
+fn a_flush_waits_for_a_record_that_is_sent_again_and_that_nobody_waits_for_any_more() {
+    let (mut desk, record) = next_process();
+    desk.stores = Fate::Held;
+    let key = desk.settle_entry(record, RETRY).unwrap();
+    desk.settle();
+    // The receipt is there before the record is removed.
+    assert!(desk.session.entry_receipt(key).unwrap().unwrap().is_settled());
+    let now = desk.now();
+    desk.session.forget(now, key);
+    let flush = desk.flush(Duration::from_secs(10));
+    desk.settle();
+    assert!(desk.session.flushed(flush).is_none());
+    desk.stores = Fate::Done;
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    desk.store(ticket, principal, write);
+    desk.settle();
+    assert!(desk.session.flushed(flush).unwrap().is_complete());
+}
+
+#[test]
 fn a_closed_session_sends_nothing_by_hand() {
     let (mut desk, record) = next_process();
     let now = desk.now();
@@ -266,5 +328,8 @@ fn a_closed_session_sends_nothing_by_hand() {
     let entry = desk.listed(&record, ".json");
     assert!(matches!(desk.check(&entry, RETRY), Err(EntryError::Client(_))));
     let _: &RecordId = entry.id().unwrap();
-    assert!(matches!(desk.settle_entry(record, RETRY), Err(EntryError::Client(_))));
+    assert!(matches!(
+        desk.settle_entry(record, RETRY),
+        Err(EntryError::Client(_))
+    ));
 }

@@ -28,7 +28,11 @@ impl Shared {
         principal: Principal,
         work: impl FnOnce(&Arc<Self>, &Journal) -> Result<T, EntryError> + Send + 'static,
     ) -> Result<T, EntryError> {
-        let journal = self.lock().journals.get(&principal).map(|open| open.journal.clone());
+        let journal = self
+            .lock()
+            .journals
+            .get(&principal)
+            .map(|open| open.journal.clone());
         let Some(journal) = journal else {
             return Err(Error::Defect.into());
         };

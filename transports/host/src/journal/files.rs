@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cycles_proto::CyclesConfig;
 use cycles_proto::journal::{
-    self, ChangeFailure, EntryError, EntryFailure, FileOp, JournalWrite, Next, OpFailure, OpOutcome, OpResult, Seen, StoreFailure,
+    self, ChangeFailure, EntryError, EntryFailure, FileOp, JournalWrite, Next, OpFailure, OpOutcome,
+    OpResult, Seen, StoreFailure,
 };
 
 use super::folder::Folder;
