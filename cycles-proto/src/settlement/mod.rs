@@ -18,6 +18,7 @@
 //! attempt sends the bytes of the record; no event is sent while a commit of the same reservation may have been
 //! applied; and a cost is never given up for a release.
 
+mod as_event;
 mod attempt;
 mod judge;
 
@@ -129,24 +130,6 @@ impl Settlement {
             leaves_pauses: !force,
             ..Self::at(Arc::clone(&config), record, seed, stage)
         }
-    }
-
-    /// Settles a cost of an earlier run by an event, because its reservation is known to have expired. With `force`, the
-    /// event is sent even if the server may have forgotten the key.
-    pub fn resume_as_event(
-        config: Arc<CyclesConfig>,
-        record: JournalRecord,
-        seed: Seed,
-        now: Now,
-        force: bool,
-    ) -> Self {
-        let is_event = record.mode() == Mode::Event;
-        let mut settlement = Self::resume(config, record, seed, now, force || !is_event);
-        if !is_event {
-            (settlement.force, settlement.leaves_pauses) = (force, !force);
-            settlement.switch_to_event(now);
-        }
-        settlement
     }
 
     fn at(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, stage: Stage) -> Self {

@@ -384,20 +384,14 @@ fn what_is_done_by_hand_beside_other_processes_loses_no_cost_in_any_order_of_the
     let mut moments = 0;
     for before in &directories {
         let listed = entries(URL, UnixMillis(0)).run(|op| before.clone().execute(1, op));
-        let listed = listed.unwrap().entries.into_iter();
-        for entry in listed.filter(|entry| entry.id() == Some(record("K1").id())) {
-            let by_hand = || {
-                [
-                    Act::Restore(Box::new(entry.clone())),
-                    Act::Discard(Box::new(entry.clone())),
-                ]
-            };
+        let is_it = |entry: &JournalEntry| entry.id() == Some(record("K1").id());
+        for entry in listed.unwrap().entries.into_iter().filter(is_it).map(Box::new) {
+            let by_hand = || [Act::Restore(entry.clone()), Act::Discard(entry.clone())];
             let others = [
                 switch("K1"),
                 remove("K1"),
                 set_aside("K1", Aside::Rejected),
                 remove("K2"),
-                put("K2"),
                 Act::Scan,
             ];
             for ours in by_hand() {
