@@ -124,7 +124,9 @@ fn by_hand(kind: EntryKind) -> &'static str {
 
 fn advice(status: &ReservationStatus) -> &'static str {
     match status {
-        ReservationStatus::Active => "`retry` commits it",
+        ReservationStatus::Active => {
+            "`retry` commits it if the ledger accepts it now; an event is possible once it has expired"
+        }
         ReservationStatus::Committed => {
             "Compare what the ledger charged with this cost; `discard` it if that is enough, or charge the rest with \
              `create_event`"
