@@ -40,6 +40,11 @@ fn refused(policy: CommitOveragePolicy) -> (World, TempDir, CyclesClient) {
     (world, dir, client)
 }
 
+/// The answer of a server that is down.
+fn unavailable() -> http::Response<bytes::Bytes> {
+    http::Response::builder().status(503).body("".into()).unwrap()
+}
+
 fn top_up(world: &World) {
     let funded =
         world.with_ledger(|ledger| ledger.fund(DEFAULT_TENANT_SCOPE, Unit::Tokens, Funding::Credit(BUDGET)));
@@ -193,10 +198,7 @@ fn a_pending_cost_that_another_client_settles_meanwhile_counts_once() {
     let (world, dir) = (World::new(), TempDir::new());
     let (client, _) = world.client_of(with_journal(&dir));
     let guard = wait!(client.reserve(request())).unwrap();
-    world.answer(|operation, _| match operation {
-        Operation::CommitReservation => Some(http::Response::builder().status(503).body("".into()).unwrap()),
-        _ => None,
-    });
+    world.answer(|operation, _| (operation == Operation::CommitReservation).then(unavailable));
     let receipt = wait!(guard.commit(commit(7))).unwrap();
     assert!(matches!(receipt, Receipt::Pending { .. }), "{receipt:?}");
     let entry = only_entry(&client);
@@ -264,7 +266,7 @@ fn costs_of_another_address_are_told_with_their_number_and_left_alone() {
     let (client, _) = world.client_of(with_journal(&dir));
     assert!(wait!(client.journal().elsewhere()).unwrap().is_empty());
     let guards = [(); 2].map(|()| wait!(client.reserve(request())).unwrap());
-    world.answer(|_, _| Some(http::Response::builder().status(503).body("".into()).unwrap()));
+    world.answer(|_, _| Some(unavailable()));
     for guard in guards {
         wait!(guard.commit(commit(7))).unwrap();
     }
