@@ -109,8 +109,8 @@ impl Journal {
     }
 
     /// Gives the cost of an entry up: renames its file so that it ends in `.discarded`, and returns its new path. No SDK
-    /// reads such files; [`retry`](Self::retry) takes the cost back. If another process is settling a cost of its own
-    /// that is still pending, it may be charged all the same.
+    /// reads such files; [`retry`](Self::retry) takes the cost back. A pending cost that the process which made it is
+    /// still sending may be charged all the same.
     ///
     /// # Errors
     /// [`EntryError`]; [`EntryError::Busy`] while the journal is being replayed.

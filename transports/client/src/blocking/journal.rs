@@ -91,8 +91,8 @@ impl Journal {
     }
 
     /// Gives the cost of an entry up: renames its file so that it ends in `.discarded`, and returns its new path. No SDK
-    /// reads such files; [`retry`](Self::retry) takes the cost back. If another process is settling a cost of its own
-    /// that is still pending, it may be charged all the same. Blocks on the disk.
+    /// reads such files; [`retry`](Self::retry) takes the cost back. A pending cost that the process which made it is
+    /// still sending may be charged all the same. Blocks on the disk.
     ///
     /// # Errors
     /// [`EntryError`]; [`EntryError::Busy`] while the journal is being replayed.
