@@ -231,6 +231,14 @@ fn stale(id: &RecordId) -> [OsString; 2] {
 }
 
 impl Changed {
+    /// The change of a record that was brought back, and that now waits or does not.
+    pub(super) fn of_waiting(id: &RecordId, waits: bool) -> Self {
+        Self {
+            waiting: vec![(id.clone(), waits)],
+            needs_sync: false,
+        }
+    }
+
     /// Whether the change needs a [`Sync`](FileOp::Sync) to survive a crash of the machine. One sync serves all changes
     /// that were made before it began.
     pub fn needs_sync(&self) -> bool {

@@ -39,18 +39,22 @@ impl<'a> Files<'a> {
         record.id() == id && self.is_ours(record)
     }
 
-    pub(super) async fn read(&self, name: &OsStr) -> io::Result<File> {
+    /// The content of a file, whatever it is.
+    pub(super) async fn found(&self, name: &OsStr) -> io::Result<Found> {
         let op = FileOp::Read {
             name: name.to_owned(),
         };
-        let found = match self.mailbox.ask(op).await {
-            Ok(OpOutcome::Found(found)) => found,
-            Ok(_) => return Err(unexpected()),
+        match self.mailbox.ask(op).await {
+            Ok(OpOutcome::Found(found)) => Ok(found),
+            Ok(_) => Err(unexpected()),
             // The outdated name of a reservation with a long id may be too long for a file.
-            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Found::Nothing,
-            Err(error) => return Err(error),
-        };
-        Ok(match found {
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Ok(Found::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn read(&self, name: &OsStr) -> io::Result<File> {
+        Ok(match self.found(name).await? {
             Found::Bytes(bytes) => match JournalRecord::parse(&bytes) {
                 Ok(record) => File::Record(Box::new(record)),
                 Err(invalid) => File::Invalid(invalid),

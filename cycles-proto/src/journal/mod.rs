@@ -27,6 +27,7 @@
 //! | `.corrupt` | quarantined: not a record, or one of a newer format | a person |
 //! | `.tmp` | a file that is being written | every SDK, which removes old ones |
 //! | `.taken` | a file that is being renamed | this SDK |
+//! | `.discarded` | a cost that a person has given up | a person |
 //!
 //! *Set aside* means `.stale` or `.rejected`: a record that the client stops sending. *Quarantined* means `.corrupt`.
 //!
@@ -40,6 +41,10 @@
 
 mod abandoned_temporary;
 mod change;
+mod entries;
+mod entry;
+mod entry_changes;
+mod entry_error;
 mod file;
 mod found_records;
 mod memory;
@@ -53,6 +58,11 @@ mod temporary_file;
 mod write;
 
 pub use self::change::{ChangeFailure, Changed, change};
+pub use self::entries::{Entries, entries};
+pub use self::entry::{EntryKind, JournalEntry, RecordsElsewhere};
+pub(crate) use self::entry_changes::check_kind;
+pub use self::entry_changes::{Restored, discard, restore};
+pub use self::entry_error::{EntryError, EntryFailure};
 pub use self::found_records::{FoundRecords, read};
 pub use self::memory::{Lacks, Memory};
 pub use self::op::{FileOp, Found, How, Looks, OpFailure, OpOutcome, OpResult, Temporary};

@@ -108,6 +108,19 @@ impl Reservation {
         Self::resumed(config, seed, settlement)
     }
 
+    /// Like [`resume`](Self::resume), but charges an event, because the reservation is known to have expired. With
+    /// `force`, the event is sent even if the server may have forgotten its key. The cost may then count twice.
+    pub fn resume_as_event(
+        config: Arc<CyclesConfig>,
+        record: JournalRecord,
+        seed: Seed,
+        now: Now,
+        force: bool,
+    ) -> Self {
+        let settlement = Settlement::resume_as_event(Arc::clone(&config), record, seed, now, force);
+        Self::resumed(config, seed, settlement)
+    }
+
     fn resumed(config: Arc<CyclesConfig>, seed: Seed, settlement: Settlement) -> Self {
         let mut common = Common::new(config, seed);
         common.info = settlement.info().cloned();

@@ -110,7 +110,10 @@ impl Session {
     /// [abandoned](Self::abandon).
     pub fn forget(&mut self, now: Now, key: ReservationKey) {
         let now = self.at(now);
-        self.abandon(now, key);
+        // A record that a person sent again is settled by the replay from now on.
+        if self.reservation(key).is_some_and(|it| !it.is_resumed) {
+            self.abandon(now, key);
+        }
         if let Some(reservation) = self.reservations.get_mut(key.0) {
             reservation.is_forgotten = true;
         }
@@ -216,7 +219,7 @@ impl Session {
         }
     }
 
-    fn check(&self, caller: &Caller) -> Result<(), Error> {
+    pub(super) fn check(&self, caller: &Caller) -> Result<(), Error> {
         let state = self.principals.get(caller.principal);
         if state.is_none_or(|state| state.config.base_url != caller.config.base_url) {
             return Err(ConfigError::OtherServer.into());

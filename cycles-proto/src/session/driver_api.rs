@@ -153,6 +153,9 @@ impl Session {
                 let estimate = event.info().and_then(|info| info.estimate.as_ref());
                 reservation.held = Some(state.counters().begin(estimate));
             }
+            if let (Event::SettlementFailed { error, .. }, Some(id)) = (&event, &reservation.record) {
+                state.last_errors.note(id, error);
+            }
         }
         if let Event::SettlementFailed { error, .. } | Event::BeatFailed { error, .. } = &event {
             self.principals.observe(now, principal, Some(error));
@@ -172,6 +175,10 @@ impl Session {
         let was_ending = core::mem::take(&mut reservation.is_ending);
         let record = reservation.record.take();
         let machine = reservation.machine();
+        if let (Some(id), Some(state)) = (&record, self.principals.get_mut(principal)) {
+            let receipt = machine.and_then(|machine| machine.receipt());
+            state.last_errors.note_end(id, receipt.as_ref());
+        }
         match record {
             Some(id) if reservation.is_resumed => {
                 let outcome = machine.and_then(|machine| machine.outcome());

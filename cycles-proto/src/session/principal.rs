@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::caller::Principal;
+use super::last_errors::LastErrors;
 use super::slab::SlabKey;
 use crate::config::CyclesConfig;
 use crate::idempotency::Seed;
@@ -21,6 +22,8 @@ pub(super) struct PrincipalState {
     /// Set at the first reservation or flush, if there is a journal.
     pub(super) replayer: Option<Replayer>,
     pub(super) tally: Tally,
+    /// The last errors of costs that are not settled, for a person who lists them.
+    pub(super) last_errors: LastErrors,
     /// Whether the driver holds the claim to the journal.
     pub(super) has_claim: bool,
     /// Whether the last awaited change to the journal was overdue, and none has been made since. The session waits
@@ -181,6 +184,7 @@ impl PrincipalState {
             seed,
             replayer: None,
             tally: Tally::default(),
+            last_errors: LastErrors::default(),
             has_claim: false,
             is_journal_late: false,
             timer: None,

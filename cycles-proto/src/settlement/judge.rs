@@ -58,18 +58,25 @@ pub(super) type Judgement = (Move, Option<Unsuccessful>);
 
 /// Whether the record is so old that the server may have forgotten its key.
 pub(super) fn is_old(record: &JournalRecord, now: UnixMillis) -> bool {
-    now.saturating_since(record.recorded_at()) > 6 * DAY
+    now.saturating_since(record.recorded_at()) > REMEMBERED
 }
 
 /// Whether sending the record might count the cost twice. The server remembers the key of an event for 7 days, so an
 /// event that is older than 6 days, or more than a day in the future, is not sent. A commit is safe, because it names
 /// its reservation.
 pub(super) fn is_stale(record: &JournalRecord, now: UnixMillis) -> bool {
-    let is_from_the_future = record.recorded_at().saturating_since(now) > DAY;
-    record.mode() == Mode::Event && (is_old(record, now) || is_from_the_future)
+    record.mode() == Mode::Event && may_be_forgotten(record.recorded_at(), now)
+}
+
+/// Whether the server may have forgotten the key of an event in a record from this time.
+pub(crate) fn may_be_forgotten(recorded_at: UnixMillis, now: UnixMillis) -> bool {
+    let is_from_the_future = recorded_at.saturating_since(now) > DAY;
+    now.saturating_since(recorded_at) > REMEMBERED || is_from_the_future
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
+/// How old a key may be before the server counts as having forgotten it.
+const REMEMBERED: Duration = Duration::from_secs(6 * 86_400);
 
 /// What a settlement does when the ledger refuses it with this code. The match is exhaustive, so that every new code
 /// needs a line. An unknown code, or one that does not fit a settlement, never sets money aside: the cost is kept,

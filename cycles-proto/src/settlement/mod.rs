@@ -18,6 +18,7 @@
 //! attempt sends the bytes of the record; no event is sent while a commit of the same reservation may have been
 //! applied; and a cost is never given up for a release.
 
+mod as_event;
 mod attempt;
 mod judge;
 
@@ -25,6 +26,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use self::attempt::{Request, SettlementAttempt};
+pub(crate) use self::judge::may_be_forgotten;
 use self::judge::{Found, Move};
 use crate::backoff::Backoff;
 use crate::config::CyclesConfig;

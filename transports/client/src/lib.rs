@@ -16,6 +16,7 @@ mod flush;
 mod guard;
 #[cfg(feature = "async")]
 mod guard_meter;
+mod journal;
 #[cfg(any(feature = "async", feature = "blocking"))]
 mod metered_stream;
 mod operations;
@@ -34,6 +35,7 @@ pub use completed::Completed;
 pub use context::{CyclesContext, GuardContext, Lease};
 pub use engine::{Background, Done, Run, Running, Tick, Ticker, Timer};
 pub use guard::{Committing, Releasing, ReservationGuard};
+pub use journal::Journal;
 #[cfg(any(feature = "async", feature = "blocking"))]
 pub use metered_stream::{Metered, Settling};
 pub use test_clock::{Advance, TestClock};
@@ -43,6 +45,7 @@ pub use with_cycles::{try_with_cycles, with_cycles};
 pub use cycles_host::Observer;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
+pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElsewhere};
 pub use cycles_proto::session::Close;
 pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{

@@ -12,12 +12,14 @@ pub use default_client::{default_client, set_default_client, with_default_client
 
 pub use cycles_client::{
     Advance, BoxError, Client, Clock, Close, Committing, Completed, CyclesContext, Done, Flushed,
-    GuardContext, HeartbeatPolicy, Hold, Lease, Metered, NotCompleted, Observer, Releasing, ReservationGuard,
-    Settling, TestClock, Tick, Ticker, Transport, WithCyclesConfig, try_with_cycles, with_cycles,
+    GuardContext, HeartbeatPolicy, Hold, Journal, Lease, Metered, NotCompleted, Observer, Releasing,
+    ReservationGuard, Settling, TestClock, Tick, Ticker, Transport, WithCyclesConfig, try_with_cycles,
+    with_cycles,
 };
 pub use cycles_host::HttpOptions;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
+pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElsewhere};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, Stats, TraceParent,

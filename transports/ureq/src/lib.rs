@@ -17,7 +17,7 @@ pub use client::{CyclesClient, CyclesClientBuilder};
 pub use default_client::{default_client, set_default_client, with_default_client};
 
 pub use cycles_client::blocking::{
-    Client, Metered, ReservationGuard, Settling, try_with_cycles, with_cycles,
+    Client, Journal, Metered, ReservationGuard, Settling, try_with_cycles, with_cycles,
 };
 pub use cycles_client::{
     Clock, Close, Completed, CyclesContext, Done, GuardContext, Hold, Lease, TestClock, Tick, Ticker,
@@ -26,6 +26,7 @@ pub use cycles_client::{
 pub use cycles_host::{HttpOptions, Observer};
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
+pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElsewhere};
 pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,

@@ -11,6 +11,9 @@ use super::*;
 enum Act {
     Change(Box<JournalWrite>),
     Scan,
+    /// A person sends the cost of an entry again, or discards it.
+    Restore(Box<JournalEntry>),
+    Discard(Box<JournalEntry>),
     /// Another SDK settles the cost under the reservation's name, and removes that file without checking it.
     SettleElsewhere,
 }
@@ -67,6 +70,10 @@ fn stand(acts: &[Act], heard: &Heard) -> Stand {
                 changed.iter().for_each(|changed| seen.note(changed));
             }),
             Act::Scan => go_on(scan(URL), &mut heard).map(|scan| seen.note_scan(&scan.unwrap())),
+            Act::Restore(entry) => go_on(restore(URL, entry), &mut heard).map(|restored| {
+                restored.iter().for_each(|restored| seen.note(&restored.changed));
+            }),
+            Act::Discard(entry) => go_on(discard(URL, entry), &mut heard).map(|_| ()),
             Act::SettleElsewhere => go_on(settle_elsewhere(), &mut heard),
         };
         if let Err(op) = next {
@@ -209,6 +216,9 @@ impl<'a> Orders<'a> {
             gone.extend(settled_elsewhere(acts, &self.pasts.values[*past].1));
             let over = self.stands[*past].over;
             for (place, act) in acts.iter().enumerate() {
+                if let Act::Restore(entry) | Act::Discard(entry) = act {
+                    aside.extend(entry.id().cloned());
+                }
                 let Act::Change(write) = act else { continue };
                 match &**write {
                     JournalWrite::Put(record) if place < over => kept.insert(record.id().clone()),
@@ -358,6 +368,41 @@ fn two_processes_of_which_one_may_end_at_any_moment_lose_no_cost_in_any_order_of
         moments += lose_nothing(&[first, vec![Act::Scan]], true);
     }
     println!("{moments} moments");
+}
+
+/// A person sends a cost again or discards it, while the same cost or another one is settled, set aside or found.
+#[test]
+fn what_is_done_by_hand_beside_other_processes_loses_no_cost_in_any_order_of_the_operations() {
+    let [rejected, _] = aside(Aside::Rejected, "K1");
+    let directories = [
+        directory(&[(rejected.clone(), record("K1"))]),
+        directory(&[(rejected.clone(), record("K1")), (home(), record("K2"))]),
+        directory(&[(rejected, record("K1")), (home(), record("K1"))]),
+        directory(&[(home(), record("K1")), (waiting("K2"), record("K2"))]),
+        directory(&[(home(), record("K2")), (waiting("K1"), record("K1"))]),
+    ];
+    let mut moments = 0;
+    for before in &directories {
+        let listed = entries(URL, UnixMillis(0)).run(|op| before.clone().execute(1, op));
+        let is_it = |entry: &JournalEntry| entry.id() == Some(record("K1").id());
+        for entry in listed.unwrap().entries.into_iter().filter(is_it).map(Box::new) {
+            let by_hand = || [Act::Restore(entry.clone()), Act::Discard(entry.clone())];
+            let others = [
+                switch("K1"),
+                remove("K1"),
+                set_aside("K1", Aside::Rejected),
+                remove("K2"),
+                Act::Scan,
+            ];
+            for ours in by_hand() {
+                for other in by_hand().into_iter().chain(others.clone()) {
+                    let processes = [vec![ours.clone()], vec![other]];
+                    moments += Orders::new(before, &processes, true).assert_nothing_is_lost();
+                }
+            }
+        }
+    }
+    assert!(moments > 1_000, "{moments}");
 }
 
 /// The other SDK removes what it settled by the name alone.

@@ -1,6 +1,7 @@
 //! The procedures on directories in memory: interrupted after every operation, with two processes in every order, and
 //! with arbitrary files.
 
+mod by_hand;
 mod crashes;
 mod hostile;
 mod interleaved;

@@ -7,6 +7,7 @@
 //! settles its own record. Records whose keys the server may have forgotten are sent only if a caller
 //! [forces](Replayer::force) it. If another process is settling the records, they are left to it, but not for long.
 
+mod by_hand;
 mod stop_the_pass;
 mod tally;
 
@@ -259,6 +260,7 @@ impl Replayer {
                 .map(|pause| pause.min(LONGEST_PAUSE));
             self.leave(pause.map(|pause| now.mono.saturating_add(pause)));
         }
+        self.note_end_during_scan(id, is_left);
         self.refusals.note(now, last);
         if self.refusals.stop_the_pass(now) {
             if let (Some(over), false) = (self.refusals.pause(now), self.queue.is_empty()) {
@@ -391,7 +393,8 @@ impl Replayer {
             // A cost belongs to the ledger that it was recorded for.
             let is_foreign = record.base_url() != self.config.base_url;
             let id = record.id();
-            !is_foreign && !self.live.contains(id) && known.insert(id.clone())
+            let is_taken = self.live.contains(id) || self.settling.contains(id);
+            !is_foreign && !is_taken && known.insert(id.clone())
         };
         let ours: Vec<JournalRecord> = records.into_iter().filter(is_ours).collect();
         self.oldest = ours.iter().map(JournalRecord::recorded_at).min();
@@ -410,12 +413,11 @@ impl Replayer {
         is_awaited
     }
 
-    /// Removes and returns the first record that is not left to a reservation of this process. No queued record is
-    /// being settled already, because the journal is read only when no record is being settled.
+    /// Removes and returns the first record that is not left to a reservation of this process, or being settled by hand.
     fn next_record(&mut self) -> Option<JournalRecord> {
         while self.settling.len() < AT_A_TIME {
             let record = self.queue.pop_front()?;
-            if !self.live.contains(record.id()) {
+            if !self.live.contains(record.id()) && !self.settling.contains(record.id()) {
                 return Some(record);
             }
         }
@@ -424,10 +426,7 @@ impl Replayer {
 
     fn settle(&mut self, record: JournalRecord, now: Now) -> Replay {
         let id = record.id().clone();
-        self.settling.insert(id.clone());
-        self.started += 1;
-        self.tried.insert(id.clone(), self.started);
-        let (config, seed) = (Arc::clone(&self.config), self.seed.nth(self.started));
+        let (config, seed) = (Arc::clone(&self.config), self.begin(&id));
         let reservation = if self.is_forced {
             Reservation::resume_forced(config, record, seed, now)
         } else {

@@ -89,6 +89,12 @@ impl Tally {
         }
     }
 
+    /// Notes that a person discarded the record of a cost.
+    pub(crate) fn note_discarded(&mut self, record: &RecordId) {
+        self.set_aside.remove(record);
+        self.late.remove(record);
+    }
+
     fn note_receipt(&mut self, record: Option<&RecordId>, receipt: &Receipt) {
         if receipt.is_unrecorded() {
             self.unrecorded += 1;

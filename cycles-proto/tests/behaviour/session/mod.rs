@@ -1,5 +1,6 @@
 //! A session as its driver and its callers see it, with the sandbox's ledger and simulated time.
 
+mod by_hand;
 mod closing;
 mod connections;
 mod desk;

@@ -100,11 +100,50 @@ impl Driver {
                 assert_eq!(call.is_err(), self.is_closed);
                 self.calls.extend(call);
             }
+            _ if self.dice.one_in(4) => self.send_again_by_hand(&caller),
             _ => {
                 let until = self.now.mono + Duration::from_millis([0, 900, 60_000][self.dice.below(3)]);
                 let flush = self.session.flush(self.now, &caller, until, self.dice.one_in(4));
                 self.flushes.push((flush, until));
             }
+        }
+    }
+
+    /// A person sends a record again, or discards it, and may go away before that is settled.
+    fn send_again_by_hand(&mut self, caller: &Caller) {
+        let ours = |((of, _), _): &(&(Principal, RecordId), &JournalRecord)| *of == caller.principal();
+        let records: Vec<_> = self
+            .journals
+            .iter()
+            .filter(ours)
+            .map(|(_, it)| it.clone())
+            .collect();
+        let Some(record) = records.get(self.dice.below(records.len().max(1))) else {
+            return;
+        };
+        if self.dice.one_in(4) {
+            let mut files = Memory::default();
+            files.insert("r.json", record.to_json());
+            let listed = journal::entries("http://h", self.now.wall).run(|op| files.execute(1, op));
+            let mut entries = listed.unwrap().entries;
+            self.session.complete_entries(self.now, caller, &mut entries);
+            let discard = EntryChange::Discard { is_forced: false };
+            if self
+                .session
+                .check_entry(self.now, caller, &entries[0], discard)
+                .is_ok()
+            {
+                self.journals.remove(&(caller.principal(), record.id().clone()));
+                self.session.note_discarded(caller, &entries[0]);
+            }
+            return;
+        }
+        let retry = EntryChange::Retry { is_forced: false };
+        let settling = self.session.settle_entry(self.now, caller, record.clone(), retry);
+        match settling {
+            Ok(key) if self.dice.one_in(2) => self.session.forget(self.now, key),
+            Ok(key) => self.by_hand.push(key),
+            Err(_) => {}
         }
     }
 
@@ -121,5 +160,13 @@ impl Driver {
             |session: &mut Session, call: &CallKey<HealthResponse>| session.answer(*call).is_none();
         let session = &mut self.session;
         self.calls.retain(|call| answered(session, call));
+        let now = self.now;
+        self.by_hand.retain(|key| {
+            let is_open = session.entry_receipt(*key).is_none();
+            if !is_open {
+                session.forget(now, *key);
+            }
+            is_open
+        });
     }
 }

@@ -24,11 +24,11 @@ use std::time::Duration;
 
 use cycles_proto::Event;
 use cycles_proto::config::RetryPolicy;
-use cycles_proto::journal::{JournalRecord, JournalWrite, RecordId, StoreFailure};
+use cycles_proto::journal::{self, JournalRecord, JournalWrite, Memory, RecordId, StoreFailure};
 use cycles_proto::models::*;
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::session::{
-    CallKey, Caller, Close, FlushKey, Key, Principal, ReservationKey, Scanned, Session, Step,
+    CallKey, Caller, Close, EntryChange, FlushKey, Key, Principal, ReservationKey, Scanned, Session, Step,
 };
 use cycles_proto::{
     Call, CyclesConfig, Failure, FailureKind, Flushed, Now, Operation, Seed, Ticket, UnixMillis,
@@ -61,6 +61,8 @@ pub struct Driver {
     ids: BTreeMap<String, ReservationKey>,
     calls: Vec<CallKey<HealthResponse>>,
     flushes: Vec<(FlushKey, Duration)>,
+    /// Records that a person has sent again, and waits for.
+    by_hand: Vec<ReservationKey>,
     /// The bodies whose writes were reported.
     answered: BTreeSet<String>,
     /// The bodies, with the times at which their writes were requested.
@@ -125,6 +127,7 @@ impl Driver {
             ids: BTreeMap::new(),
             calls: Vec::new(),
             flushes: Vec::new(),
+            by_hand: Vec::new(),
             answered: BTreeSet::new(),
             asked_for: BTreeMap::new(),
             journals: BTreeMap::new(),

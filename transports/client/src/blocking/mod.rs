@@ -4,6 +4,7 @@
 pub mod attribute;
 mod guard;
 mod guard_meter;
+mod journal;
 mod operations;
 mod pages;
 mod with_cycles;
@@ -19,6 +20,7 @@ use cycles_proto::{Error, Flushed, Stats, TraceParent};
 
 pub use self::guard::ReservationGuard;
 pub use self::guard_meter::Metered;
+pub use self::journal::Journal;
 
 pub use self::with_cycles::{try_with_cycles, with_cycles};
 pub use crate::Settling;
@@ -161,6 +163,11 @@ impl Client {
 
     /// Blocks until the future is ready.
     fn wait<T>(&self, asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.wait_for(asking)
+    }
+
+    /// Blocks until the future is ready; with an error of its own.
+    fn wait_for<T, E: From<Error>>(&self, asking: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         block_on(self.0.ready()?.engine.shared(), asking)
     }
 }

@@ -9,6 +9,7 @@
 mod background;
 #[cfg(feature = "blocking")]
 mod blocking_caller;
+mod disk;
 mod done;
 mod handle;
 mod pump;

@@ -1,12 +1,13 @@
 //! Replaces the parts of `cycles-host` with threads or randomness under shuttle, and gives tests access to the engine.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cycles_host::journal::Claim;
-use cycles_proto::journal::{JournalWrite, StoreFailure};
+use cycles_proto::journal::{Entries, EntryError, JournalEntry, JournalRecord, JournalWrite, StoreFailure};
 use cycles_proto::session::Scanned;
-use cycles_proto::{ConfigError, CyclesConfig, Event, Seed};
+use cycles_proto::{ConfigError, CyclesConfig, Event, Seed, UnixMillis};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::Mutex;
 
@@ -56,6 +57,21 @@ impl Journal {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as the real one")]
     pub(crate) fn read(&self, _with_stale: bool) -> Result<(Scanned, Option<Claim>), Box<Event>> {
         Ok((Scanned::new(Vec::new(), true), None))
+    }
+
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as the real one")]
+    pub(crate) fn entries(&self, _: UnixMillis) -> Result<Entries, EntryError> {
+        Ok(Entries::default())
+    }
+
+    #[expect(clippy::unused_self, reason = "as the real one")]
+    pub(crate) fn restore(&self, _: &JournalEntry) -> Result<JournalRecord, EntryError> {
+        Err(EntryError::Gone)
+    }
+
+    #[expect(clippy::unused_self, reason = "as the real one")]
+    pub(crate) fn discard(&self, _: &JournalEntry) -> Result<PathBuf, EntryError> {
+        Err(EntryError::Gone)
     }
 
     fn lock(&self) -> shuttle::sync::MutexGuard<'_, Queue> {

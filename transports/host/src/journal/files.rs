@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cycles_proto::CyclesConfig;
 use cycles_proto::journal::{
-    self, ChangeFailure, FileOp, JournalWrite, Next, OpFailure, OpOutcome, OpResult, Seen, StoreFailure,
+    self, ChangeFailure, EntryError, EntryFailure, FileOp, JournalWrite, Next, OpFailure, OpOutcome,
+    OpResult, Seen, StoreFailure,
 };
 
 use super::folder::Folder;
@@ -51,6 +52,16 @@ impl Files {
     ) -> Result<T, JournalError> {
         let result = procedure.run(|op| disk::execute(folder, op));
         result.map_err(|failure| JournalError::failed(failure, folder))
+    }
+
+    /// Runs a procedure that a person asked for.
+    pub(super) fn execute_by_hand<T>(
+        &self,
+        folder: &Path,
+        procedure: Next<'_, Result<T, EntryFailure>>,
+    ) -> Result<T, EntryError> {
+        let result = procedure.run(|op| disk::execute(folder, op));
+        result.map_err(|failure| failure.described(|why| JournalError::failed(why, folder).to_string()))
     }
 
     /// Executes an operation of a change. The directory's owner is checked each time the directory is prepared: if the

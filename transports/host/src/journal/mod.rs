@@ -1,5 +1,6 @@
 //! The journal: known costs that are not settled yet, one file each, in the format that all Cycles SDKs share.
 
+mod by_hand;
 mod directory_name;
 mod disk;
 mod error;
@@ -165,7 +166,7 @@ impl Journal {
 
     /// Reads the records that were set aside for this reason, ordered by name. A stale record may still be settled by a
     /// forced flush of a [`Session`](cycles_proto::Session), whose changes then apply to the file that was set aside. A
-    /// rejected record is for a person, who deletes it.
+    /// rejected record is for a person, who [restores](Self::restore) or [discards](Self::discard) it.
     ///
     /// # Errors
     /// If the directory cannot be read.

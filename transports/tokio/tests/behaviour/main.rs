@@ -24,6 +24,8 @@ mod given;
 mod hanging_disk;
 #[path = "../../../client/tests/adapter/hanging_sockets.rs"]
 mod hanging_sockets;
+#[path = "../../../client/tests/adapter/journal.rs"]
+mod journal;
 #[path = "../../../client/tests/adapter/leases.rs"]
 mod leases;
 #[path = "../../../client/tests/adapter/only_async.rs"]

@@ -4,8 +4,9 @@ use core::fmt::Debug;
 
 use cycles_tokio::models::{Amount, CommitRequest};
 use cycles_tokio::{
-    Committing, CyclesClient, CyclesClientBuilder, Error, Event, Flushed, GuardContext, HttpOptions, Lease,
-    NotCompleted, Receipt, Releasing, ReservationGuard, WithCyclesConfig, with_cycles,
+    Committing, CyclesClient, CyclesClientBuilder, EntryError, Error, Event, Flushed, GuardContext,
+    HttpOptions, Journal, JournalEntry, Lease, NotCompleted, Receipt, Releasing, ReservationGuard,
+    WithCyclesConfig, with_cycles,
 };
 
 fn is_at_home_anywhere<T: Debug + Send + Sync + Unpin + 'static>() {}
@@ -27,6 +28,9 @@ fn all_of_them_go_anywhere_and_can_be_printed() {
     is_at_home_anywhere::<NotCompleted<String>>();
     is_at_home_anywhere::<Event>();
     is_at_home_anywhere::<HttpOptions>();
+    is_at_home_anywhere::<Journal>();
+    is_at_home_anywhere::<JournalEntry>();
+    is_at_home_anywhere::<EntryError>();
     is_shared_by_clones::<(CyclesClient, GuardContext, Lease, Error, Receipt)>();
 }
 
@@ -39,6 +43,15 @@ async fn what_a_task_awaits_may_move_between_threads() {
     is_send(&with_cycles(&client, config, |_ctx| async {
         Ok(((), Amount::tokens(1)))
     }));
+}
+
+#[expect(dead_code, reason = "it has to compile")]
+fn what_an_operator_awaits_may_move_between_threads(journal: &Journal, entry: &JournalEntry) {
+    is_send(&journal.entries());
+    is_send(&journal.elsewhere());
+    is_send(&journal.retry(entry));
+    is_send(&journal.as_event(entry));
+    is_send(&journal.discard(entry));
 }
 
 /// A commit that a program stores, to poll it sometimes.

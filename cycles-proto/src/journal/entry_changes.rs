@@ -1,0 +1,181 @@
+//! What a person may do with an entry of the journal, as file operations. Each begins by taking the file away from its
+//! name and checking that it is still the cost that was listed, so that of several processes only one does it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+
+use super::change::Changed;
+use super::entries::hash;
+use super::entry::{DISCARDED, EntryKind, JournalEntry};
+use super::entry_error::{EntryError, EntryFailure};
+use super::file::{File, Files};
+use super::op::{FileOp, Found, OpFailure, with_room_for_more};
+use super::procedure::Next;
+use super::record::{JournalRecord, RecordId, file_name, waiting_file_name};
+use super::temporary_file::Temp;
+
+/// A record that is to be sent again.
+#[derive(Debug)]
+#[must_use]
+pub struct Restored {
+    /// The record.
+    pub record: JournalRecord,
+    /// The change to the directory, for [`Seen::note`](super::Seen::note).
+    pub changed: Changed,
+}
+
+/// Gives the record of an entry the name under which clients settle it: the reservation's, or the name of a second cost
+/// if the reservation has another one. If it has such a name, it is only read. Survives a crash of the machine.
+pub fn restore<'a>(base_url: &'a str, entry: &'a JournalEntry) -> Next<'a, Result<Restored, EntryFailure>> {
+    Next::of(move |mailbox| async move { bring_back(&Files::new(mailbox, base_url), entry).await })
+}
+
+/// Renames the file of an entry so that it ends in `.discarded`; never removes it. Returns the new name. Survives a
+/// crash of the machine.
+pub fn discard<'a>(base_url: &'a str, entry: &'a JournalEntry) -> Next<'a, Result<OsString, EntryFailure>> {
+    Next::of(move |mailbox| async move { give_up(&Files::new(mailbox, base_url), entry).await })
+}
+
+async fn bring_back(files: &Files<'_>, entry: &JournalEntry) -> Result<Restored, EntryFailure> {
+    let (name, id) = (name(entry), entry.id.as_ref().ok_or(EntryError::NotARecord)?);
+    let read = |name: OsString| async move {
+        let file = files.read(&name).await;
+        match file.map_err(|cause| OpFailure::of("read the record", &name, cause)) {
+            Ok(File::Record(record)) if files.is_of(&record, id) => Ok(Some(*record)),
+            Ok(File::Record(_) | File::Invalid(_) | File::Nothing) => Ok(None),
+            Err(failure) => Err(EntryFailure::Failed(failure)),
+        }
+    };
+    let record = match read(name.to_owned()).await? {
+        Some(record) => record,
+        // A second cost may have got the reservation's name.
+        None if entry.kind.is_replayed() => {
+            let record = read(file_name(&id.reservation).into()).await?;
+            record.ok_or(EntryError::Gone)?
+        }
+        None => return Err(EntryError::Gone.into()),
+    };
+    if entry.kind.is_replayed() {
+        let changed = Changed::default();
+        return Ok(Restored { record, changed });
+    }
+    let failed = |cause| OpFailure::of("rename", name, cause);
+    let temp = Temp::take(files, name, id).await.map_err(failed)?;
+    let temp = temp.ok_or(EntryError::Gone)?;
+    let waits = send_again(files, temp, id).await.map_err(failed)?;
+    sync(files).await?;
+    let changed = Changed::of_waiting(id, waits);
+    Ok(Restored { record, changed })
+}
+
+/// Names the file as a cost to settle. Returns whether it waits because another cost has the reservation's name.
+async fn send_again(files: &Files<'_>, mut temp: Temp, id: &RecordId) -> io::Result<bool> {
+    let home = OsString::from(file_name(&id.reservation));
+    // The cost may be there already: a process was killed while it set the record aside.
+    for (name, waits) in [(home.clone(), false), (waiting_file_name(id).into(), true)] {
+        if files.holds(&name, id).await {
+            return temp.remove(files).await.map(|()| waits);
+        }
+    }
+    let waits = match temp.name_unless_taken(files, &home).await {
+        Ok(true) => Ok(false),
+        Ok(false) => temp.let_wait(files, id).await.map(|()| true),
+        Err(error) => Err(error),
+    };
+    temp.put_down(files).await;
+    waits
+}
+
+async fn give_up(files: &Files<'_>, entry: &JournalEntry) -> Result<OsString, EntryFailure> {
+    let name = name(entry);
+    let taken = match &entry.id {
+        Some(id) => Temp::take(files, name, id).await,
+        None => take_other(files, name, entry.content).await,
+    };
+    let failed = |cause| OpFailure::of("rename", name, cause);
+    let mut temp = taken.map_err(failed)?.ok_or(EntryError::Gone)?;
+    let discarded = name_discarded(files, &mut temp, name).await;
+    temp.put_down(files).await;
+    let discarded = discarded.map_err(failed)?;
+    sync(files).await?;
+    Ok(discarded)
+}
+
+/// Takes away a file that is not a record, if it still has this content.
+async fn take_other(files: &Files<'_>, name: &OsStr, content: Option<[u8; 32]>) -> io::Result<Option<Temp>> {
+    let is_it = |found: Found| !matches!(found, Found::Nothing) && hash(&found) == content;
+    if !is_it(files.found(name).await?) {
+        return Ok(None);
+    }
+    let take = FileOp::Take {
+        name: name.to_owned(),
+    };
+    let taken = match files.temporary(take).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        result => result?,
+    };
+    let is_it = files.found(&taken).await.is_ok_and(is_it);
+    let temp = Temp::taken(taken, name);
+    match is_it {
+        true => Ok(Some(temp)),
+        false => temp.give_back(files).await.map(|()| None),
+    }
+}
+
+async fn name_discarded(files: &Files<'_>, temp: &mut Temp, was: &OsStr) -> io::Result<OsString> {
+    /// How many files of one name a person may discard.
+    const MOST: u32 = 1_000;
+
+    let stem = Path::new(was).file_stem().unwrap_or_default();
+    for number in 1..=MOST {
+        let mut free = with_room_for_more(stem);
+        if number > 1 {
+            free.push(format!(".{number}"));
+        }
+        free.push(DISCARDED);
+        if temp.name_unless_taken(files, &free).await? {
+            return Ok(free);
+        }
+    }
+    Err(io::Error::other(
+        "too many files of that name have been discarded",
+    ))
+}
+
+async fn sync(files: &Files<'_>) -> Result<(), OpFailure> {
+    let synced = files.done(FileOp::Sync).await;
+    synced.map_err(|cause| OpFailure::of_directory("sync", cause))
+}
+
+/// The name of the entry's file, whether it was turned into a path or not.
+fn name(entry: &JournalEntry) -> &OsStr {
+    entry.path.file_name().unwrap_or_default()
+}
+
+/// Refuses what cannot be done to a file of this kind, whatever it contains.
+///
+/// # Errors
+/// [`EntryError::NotByHand`].
+pub(crate) fn check_kind(kind: EntryKind, discards: bool, is_forced: bool) -> Result<(), EntryError> {
+    let is_refused = match kind {
+        EntryKind::Temporary => true,
+        EntryKind::Run => !is_forced,
+        EntryKind::Discarded => discards,
+        EntryKind::Pending
+        | EntryKind::Waiting
+        | EntryKind::Rejected
+        | EntryKind::Stale
+        | EntryKind::Corrupt => false,
+    };
+    match is_refused {
+        true => Err(EntryError::NotByHand(kind)),
+        false => Ok(()),
+    }
+}
+
+impl From<OpFailure> for EntryFailure {
+    fn from(failure: OpFailure) -> Self {
+        Self::Failed(failure)
+    }
+}
