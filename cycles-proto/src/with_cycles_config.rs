@@ -262,8 +262,8 @@ pub enum NotCompleted<E> {
     /// back.
     #[error("the action failed: {0}")]
     Action(E),
-    /// The lease was lost and the action was dropped, as [`HeartbeatPolicy::Cancel`] asks. What it had spent is
-    /// charged.
+    /// The action was dropped: its lease was lost and the policy is [`HeartbeatPolicy::Cancel`], or the client was closed
+    /// in a way that stops actions ([`Error::Stopped`]). What it had spent is charged.
     #[error(transparent)]
     Cancelled(Error),
 }

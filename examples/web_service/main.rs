@@ -146,10 +146,12 @@ async fn ask(
 }
 
 fn status(error: &Error) -> StatusCode {
-    match error {
-        _ if error.is_denied() => StatusCode::PAYMENT_REQUIRED,
-        Error::Closed | Error::Stopped(_) => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::BAD_GATEWAY,
+    if error.is_denied() {
+        StatusCode::PAYMENT_REQUIRED
+    } else if matches!(error, Error::Closed | Error::Stopped(_)) {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::BAD_GATEWAY
     }
 }
 
@@ -170,7 +172,7 @@ fn text(tenants: &Tenants) -> String {
 }
 
 /// The tenants and their configurations: yours, or three on a server for this run.
-fn tenants() -> Result<(Option<Sandbox>, Vec<(String, CyclesConfig)>), Failure> {
+fn tenants() -> Result<(Option<Sandbox>, Configs), Failure> {
     let yours = std::env::var("WEB_TENANTS").ok();
     let (sandbox, keys) = match yours {
         Some(keys) => (None, keys),
@@ -200,6 +202,9 @@ fn tenants() -> Result<(Option<Sandbox>, Vec<(String, CyclesConfig)>), Failure> 
     let configs = configs.collect::<Result<_, Failure>>()?;
     Ok((sandbox, configs))
 }
+
+/// The tenants' names and configurations.
+type Configs = Vec<(String, CyclesConfig)>;
 
 const NAMES: [&str; 3] = ["acme", "globex", "initech"];
 

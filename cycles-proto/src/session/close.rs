@@ -7,13 +7,15 @@ use crate::outcome::{Failure, FailureKind};
 use crate::reservation::Reservation;
 use crate::time::Now;
 
-/// How a session ends. In every case, no new reservation or call is started, and no journal is read.
+/// How a session ends. In every case, no new reservation or call is started. [`Session::close`] does it at once, and no
+/// journal is read any more; [`Session::shut_down`] first waits for the actions and settles what it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Close {
     /// Everything under way continues to its end: leases are extended, and costs are accepted and settled.
     WhenDone,
     /// Like [`WhenDone`](Self::WhenDone), but reservations are abandoned: reported spending is committed; if there is
-    /// none, the budget is given back.
+    /// none, the budget is given back. A [`shut_down`](Session::shut_down) first asks the actions to stop, and abandons
+    /// only those that still run when its time is up.
     Leaving,
     /// Nothing is sent any more. Costs are still accepted and written to disk, and a later run settles them. Released
     /// budgets are free when their leases end.
