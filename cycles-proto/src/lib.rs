@@ -21,6 +21,7 @@ pub mod models;
 pub mod money;
 pub mod outcome;
 mod reservation;
+pub mod run;
 pub mod session;
 mod settlement;
 mod step;
@@ -39,7 +40,8 @@ pub use journal::record;
 pub use meter::Reading;
 pub use outcome::{
     ActionError, CallContext, Error, ErrorReply, Event, Failure, FailureKind, Flushed, InvalidCall,
-    InvalidCommit, OperationKind, Outcome, Receipt, TransportError, UnreadableReply,
+    InvalidCommit, OperationKind, Outcome, Receipt, RunEnd, RunExhausted, RunOver, TransportError,
+    UnreadableReply,
 };
 pub use session::Session;
 pub use ticket::Ticket;

@@ -142,6 +142,15 @@ impl Heartbeat {
         }
     }
 
+    /// Sends no more beats. From now on, the lease ends when it is known to end.
+    pub(super) fn retire(&mut self) {
+        self.beat = match self.beat {
+            Beat::At(_) | Beat::Again(..) | Beat::Stopped => Beat::Stopped,
+            // Decided once it is answered.
+            Beat::InFlight => Beat::InFlight,
+        };
+    }
+
     /// Whether the lease is over, reported or not.
     pub(super) fn is_lost(&self, now: Now) -> bool {
         self.lost_at().is_some_and(|end| end <= now.mono)
