@@ -10,4 +10,5 @@ mod journal;
 mod panics;
 mod places;
 mod principals;
+mod runs;
 mod waiting;
