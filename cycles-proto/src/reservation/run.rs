@@ -16,7 +16,7 @@ use crate::models::{Amount, CommitRequest, InvalidRequest};
 use crate::outcome::{
     Error, Event, InvalidCommit, OperationKind, ReleaseReason, RunEnd, RunExhausted, RunOver, StoreFailure,
 };
-use crate::run::{Draws, RunLeft, RunOptions, TooLittle};
+use crate::run::{Draws, RunBudget, RunOptions, TooLittle};
 use crate::step::Step;
 use crate::ticket::Ticket;
 use crate::time::Now;
@@ -133,7 +133,7 @@ impl Reservation {
     }
 
     /// What the run has.
-    pub(crate) fn run_left(&self) -> Option<RunLeft> {
+    pub(crate) fn run_budget(&self) -> Option<RunBudget> {
         Some(self.draws()?.report())
     }
 

@@ -50,7 +50,7 @@ impl RunOptions {
 /// What a run has, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RunLeft {
+pub struct RunBudget {
     /// What the run holds.
     pub reserved: Amount,
     /// What the finished steps cost.
@@ -150,9 +150,9 @@ impl Draws {
         i64::try_from(i128::from(self.reserved) - used).unwrap_or(i64::MIN)
     }
 
-    pub(crate) fn report(&self) -> RunLeft {
+    pub(crate) fn report(&self) -> RunBudget {
         let amount = |amount| Amount::new(self.unit.clone(), amount);
-        RunLeft {
+        RunBudget {
             reserved: amount(self.reserved),
             charged: amount(self.total),
             open: amount(self.open_sum),

@@ -6,7 +6,7 @@ use crate::models::Amount;
 use crate::outcome::{Error, InvalidCommit};
 use crate::reservation::Reservation;
 use crate::reservation::run::Ask;
-use crate::run::{RunLeft, RunOptions, Step};
+use crate::run::{RunBudget, RunOptions, Step};
 use crate::time::Now;
 
 /// The key of a step that has begun.
@@ -155,8 +155,8 @@ impl Session {
     }
 
     /// What the run has; `None` once it has ended.
-    pub fn run_left(&self, key: ReservationKey) -> Option<RunLeft> {
-        self.machine(key)?.run_left()
+    pub fn run_budget(&self, key: ReservationKey) -> Option<RunBudget> {
+        self.machine(key)?.run_budget()
     }
 
     /// What is left of a kept amount; `None` once its run has ended.

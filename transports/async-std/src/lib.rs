@@ -19,13 +19,16 @@ pub use cycles_client::{
     HeartbeatPolicy, Lease, Metered, NotCompleted, Observer, Releasing, ReservationGuard, Settling, Tick,
     Ticker, Transport, WithCyclesConfig, try_with_cycles, with_cycles,
 };
+pub use cycles_client::run::{
+    CompletedStep, Kept, Run, RunBudget, RunConfig, Step, StepContext,
+};
 pub use cycles_host::HttpOptions;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent, TransportError,
-    UnixMillis, models, money,
+    FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted, RunOver,
+    TraceParent, TransportError, UnixMillis, models, money,
 };
 
 #[cfg(feature = "macros")]

@@ -20,6 +20,7 @@ mod metered_stream;
 mod operations;
 #[cfg(feature = "async")]
 mod pages;
+pub mod run;
 mod sync;
 mod transport;
 mod with_cycles;
@@ -41,6 +42,6 @@ pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent,
-    TransportError, UnixMillis, models, money,
+    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd,
+    RunExhausted, RunOver, TraceParent, TransportError, UnixMillis, models, money,
 };

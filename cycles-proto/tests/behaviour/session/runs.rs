@@ -185,7 +185,7 @@ fn a_step_that_fails_is_charged_what_it_has_spent() {
     let ended = desk.session.abandon_step(desk.now(), failed);
     desk.settle();
     assert!(desk.session.is_step_stored(ended));
-    assert_eq!(desk.session.run_left(run).unwrap().left, Amount::tokens(996));
+    assert_eq!(desk.session.run_budget(run).unwrap().left, Amount::tokens(996));
     finish(&mut desk, run);
     assert_eq!(desk.charged(), [Some(4)]);
 }
@@ -203,7 +203,7 @@ fn a_kept_amount_is_for_steps_that_draw_from_it() {
     desk.session.end_step(now, last, &Amount::tokens(150)).unwrap();
     assert_eq!(desk.session.left_of_keep(kept), Some(Amount::tokens(150)));
     desk.session.give_back(kept);
-    assert_eq!(desk.session.run_left(run).unwrap().left, Amount::tokens(850));
+    assert_eq!(desk.session.run_budget(run).unwrap().left, Amount::tokens(850));
     finish(&mut desk, run);
     assert_eq!(desk.charged(), [Some(150)]);
 }
@@ -220,7 +220,7 @@ fn a_cost_that_cannot_be_charged_is_told_and_does_not_free_the_budget() {
     desk.session.end_step(now, negative, &Amount::tokens(-1)).unwrap_err();
     desk.settle();
     assert_eq!(desk.told(|event| matches!(event, Event::CostNotTaken { .. })), 2);
-    assert_eq!(desk.session.run_left(run).unwrap().left, Amount::tokens(894));
+    assert_eq!(desk.session.run_budget(run).unwrap().left, Amount::tokens(894));
     finish(&mut desk, run);
     assert_eq!(desk.charged(), [Some(6)]);
 }

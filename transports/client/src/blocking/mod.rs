@@ -6,6 +6,7 @@ mod guard;
 mod guard_meter;
 mod operations;
 mod pages;
+mod run;
 mod with_cycles;
 
 use core::future::Future;
@@ -18,6 +19,7 @@ use cycles_proto::{Error, Flushed, TraceParent};
 pub use self::guard::ReservationGuard;
 pub use self::guard_meter::Metered;
 
+pub use self::run::{Kept, Run, StepContext};
 pub use self::with_cycles::{try_with_cycles, with_cycles};
 pub use crate::Settling;
 use crate::engine::block_on;
@@ -90,7 +92,7 @@ impl Client {
     }
 
     /// Blocks until the future is ready.
-    fn wait<T>(&self, asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(super) fn wait<T>(&self, asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         block_on(self.0.ready()?.engine.shared(), asking)
     }
 }
