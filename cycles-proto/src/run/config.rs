@@ -156,6 +156,13 @@ impl Step {
         self
     }
 
+    /// Sets or removes the name.
+    #[doc(hidden)]
+    pub fn named(mut self, name: Option<String>) -> Self {
+        self.name = name;
+        self
+    }
+
     /// The amount that is set aside while the step runs.
     pub fn estimate(&self) -> &Amount {
         &self.estimate

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use cycles_host::ambient;
-use cycles_proto::models::{Amount, Caps, Decision, ReservationCreateResponse, ReservationId};
+use cycles_proto::models::{Amount, Caps, Decision, ReservationCreateResponse, ReservationId, Unit};
 pub use cycles_proto::run::{RunBudget, RunConfig, Step};
 use cycles_proto::session::{KeepKey, StepKey};
 use cycles_proto::with_cycles_config::{BoxError, NotCompleted};
@@ -156,6 +156,11 @@ impl Run {
     /// What the run has: reserved, charged, open, kept and left. `None` once the run has ended.
     pub fn budget(&self) -> Option<RunBudget> {
         self.handle().run_budget()
+    }
+
+    /// Returns the unit that the run was reserved in; its steps have the same.
+    pub fn unit(&self) -> &Unit {
+        &self.0.estimate.unit
     }
 
     /// Returns the reservation's id.
@@ -359,7 +364,7 @@ impl StepContext {
     pub(crate) fn cost<T>(
         &self,
         value: &T,
-        actual: impl FnOnce(&T, &cycles_proto::models::Unit) -> Option<Amount>,
+        actual: impl FnOnce(&T, &Unit) -> Option<Amount>,
     ) -> Amount {
         let _ = self.spent(&self.estimate);
         actual(value, &self.estimate.unit).unwrap_or_else(|| self.estimate.clone())

@@ -33,7 +33,8 @@ pub use cycles_macros::tokio as cycles;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
-    pub use cycles_client::attribute::{Value, guarded, made, metered, paid};
+    pub use cycles_client::attribute::{Value, guarded, made, metered, paid, run, step, unit_of};
+    pub use cycles_client::run::Step;
     pub use cycles_proto::attribute::{
         AnyValue, Pair, amount, cost, dimensions, ended, in_unit, reading, returned, returning, text,
     };

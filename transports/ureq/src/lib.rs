@@ -41,8 +41,9 @@ pub use cycles_macros::ureq as cycles;
 #[doc(hidden)]
 pub mod __private {
     pub use cycles_client::blocking::attribute::{
-        Value, called, guarded, made, made_read, metered, metered_read, paid,
+        Value, called, guarded, made, made_read, metered, metered_read, paid, run, step, unit_of,
     };
+    pub use cycles_client::run::Step;
     pub use cycles_proto::attribute::{
         AnyValue, Pair, amount, cost, dimensions, ended, in_unit, reading, returned, returning, text,
     };
