@@ -47,11 +47,12 @@ pub(super) fn is_run(name: &OsStr) -> bool {
     has_ending(name, ENDING)
 }
 
-/// Whether this is a temporary file for a run's total. Nothing waits for that total yet, and the run's file has all
-/// totals that a step waited for, so it is never used.
-pub(super) fn is_unfinished_total(temp: &OsStr) -> bool {
-    let part: &[u8] = b".run.";
-    has_ending(temp, ".tmp") && temp.as_encoded_bytes().windows(part.len()).any(|it| it == part)
+/// The owner in the name of a temporary file for a run's total; `None` if it is not one. No step has ended with that
+/// total, and the run's file has all with which one has, so it is never used.
+pub(super) fn owner_of_unfinished(temp: &OsStr) -> Option<&str> {
+    let (run, _) = temp.to_str()?.strip_suffix(".tmp")?.split_once(".run.")?;
+    let (_, owner) = run.rsplit_once('.')?;
+    Some(owner)
 }
 
 /// The owner in the name of a run's file.

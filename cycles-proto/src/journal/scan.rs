@@ -14,7 +14,7 @@ use super::procedure::Next;
 use super::quarantine::quarantine;
 use super::op::Owner;
 use super::record::{InvalidRecord, JournalRecord, RecordId, file_name, waiting_file_name};
-use super::run_file::{Left, is_run, is_unfinished_total, look_at_run, owner_of, owner_of_lock};
+use super::run_file::{Left, is_run, look_at_run, owner_of, owner_of_lock, owner_of_unfinished};
 use super::temporary_file::{Temp, has_ending, remove_superseded, was_taken};
 use crate::outcome::Aside;
 
@@ -336,11 +336,14 @@ impl Scanning<'_> {
             return;
         };
         let Some(age) = age(temp, looks) else { return };
+        if let Some(owner) = owner_of_unfinished(temp) {
+            if age >= STALE || self.files.owner(owner).await == Owner::Gone {
+                // If that fails, the next scan tries again.
+                let _ = self.files.remove(temp).await;
+            }
+            return;
+        }
         let cleaned = match self.files.read(temp).await {
-            Ok(File::Record(_)) if is_unfinished_total(temp) => match age >= STALE {
-                true => self.files.remove(temp).await,
-                false => Ok(()),
-            },
             Ok(File::Record(record)) if self.files.is_ours(&record) => {
                 if is_writer_dead(self.files, temp, age).await {
                     self.bring_home(temp, *record).await;

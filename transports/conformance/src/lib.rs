@@ -34,7 +34,7 @@ use cycles_proto::{
 };
 
 pub use self::actions_without_a_cost::*;
-pub use self::files::{TempDir, records};
+pub use self::files::{TempDir, files, records};
 pub use self::intermediaries::*;
 pub use self::lease::*;
 pub use self::lost_answers::*;

@@ -193,7 +193,7 @@ pub fn a_run_is_exact_though_its_journal_cannot_be_written<A: Adapter>() {
     let run = setup.client.run(config(100)).unwrap();
     step(&run, 10).unwrap();
     step(&run, 5).unwrap();
-    assert!(setup.events().iter().any(|event| matches!(event, Event::JournalFailed { .. })));
+    setup.wait_for_event(|event| matches!(event, Event::JournalFailed { .. }));
     assert!(run.finish().unwrap().unwrap().is_settled());
     setup.assert_spent(15);
 }

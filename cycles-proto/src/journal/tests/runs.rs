@@ -164,12 +164,13 @@ fn a_lock_that_no_owner_holds_is_removed_after_an_hour_unless_a_run_needs_it() {
 
 #[test]
 fn a_total_that_was_not_stored_completely_is_never_used() {
-    let mut disk = Disk::default();
-    let name = run_file_name(total("run", 3).id(), "1");
-    let temp = Temporary::Written.name(name.as_ref(), 1, 7);
-    disk.files.insert(&temp, total("run", 3).to_json());
-    assert!(disk.scan_later().records.is_empty());
-    disk.files.set_time(core::time::Duration::from_secs(3_600));
-    assert!(disk.scan_later().records.is_empty());
-    assert_eq!(disk.files.iter().count(), 0);
+    for (owner, age, left) in [("1", 0, 0), ("elsewhere", 3_599, 1), ("elsewhere", 3_600, 0), ("100", 0, 1)] {
+        let mut disk = Disk::default();
+        let name = run_file_name(total("run", 3).id(), owner);
+        let temp = Temporary::Written.name(name.as_ref(), 1, 7);
+        disk.files.insert(&temp, total("run", 3).to_json());
+        disk.files.set_time(core::time::Duration::from_secs(age));
+        assert!(disk.scan_later().records.is_empty());
+        assert_eq!(disk.files.iter().count(), left, "{owner} {age}");
+    }
 }
