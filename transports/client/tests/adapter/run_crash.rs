@@ -59,7 +59,13 @@ fn a_process_that_is_killed_anywhere_in_a_run_leaves_every_step_that_ended_to_be
         }
     });
     scene.sandbox.clear_faults();
-    finish(scene.process("flush"));
+    // Another SDK that replays the same journal may write a record once more that was settled meanwhile.
+    for _ in 0..10 {
+        finish(scene.process("flush"));
+        if files(scene.dir.path(), "json").is_empty() {
+            break;
+        }
+    }
     assert_charged(&scene, &said.into_inner().unwrap());
 }
 
