@@ -97,7 +97,11 @@ async fn own_name(files: &Files<'_>, id: &RecordId) -> io::Result<OsString> {
 
 /// Makes the run's file the record of its final total. Returns whether the record waits for another cost of the
 /// reservation. If this fails, the file stays, with the final total or the last one.
-pub(super) async fn become_record(files: &Files<'_>, home: &OsStr, total: &JournalRecord) -> io::Result<bool> {
+pub(super) async fn become_record(
+    files: &Files<'_>,
+    home: &OsStr,
+    total: &JournalRecord,
+) -> io::Result<bool> {
     let name = store(files, total).await?;
     let mut file = Temp::at(name);
     let waits = place(files, &mut file, home, total.id()).await?;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::abandoned_temporary::is_writer_dead;
 use super::file::{File, Files};
+use super::op::Owner;
 use super::op::{FileOp, Looks, OpFailure, Temporary};
 use super::procedure::Next;
 use super::quarantine::quarantine;
-use super::op::Owner;
 use super::record::{InvalidRecord, JournalRecord, RecordId, file_name, waiting_file_name};
 use super::run_file::{Left, is_run, look_at_run, owner_of, owner_of_lock, owner_of_unfinished};
 use super::temporary_file::{Temp, has_ending, remove_superseded, was_taken};
@@ -237,9 +237,12 @@ impl Scanning<'_> {
             }
         }
         for name in locks {
-            let Some(owner) = owner_of_lock(&name) else { continue };
+            let Some(owner) = owner_of_lock(&name) else {
+                continue;
+            };
             let looks = self.files.look(&name).await;
-            let is_old = matches!(looks, Ok(Some(looks)) if age(&name, looks).is_some_and(|age| age >= STALE));
+            let is_old =
+                matches!(looks, Ok(Some(looks)) if age(&name, looks).is_some_and(|age| age >= STALE));
             let is_used = runs.iter().any(|run| owner_of(run) == Some(owner));
             if is_old && !is_used && self.files.owner(owner).await == Owner::Gone {
                 // If that fails, the next scan tries again.

@@ -82,7 +82,10 @@ impl Temp {
         let Some(name) = &self.name else { return Ok(()) };
         match files.rename(name, to, How::Replace).await {
             // If it is gone, it was renamed in spite of the error.
-            Err(_) if matches!(files.look(name).await, Ok(None)) && matches!(files.look(to).await, Ok(Some(_))) => {
+            Err(_)
+                if matches!(files.look(name).await, Ok(None))
+                    && matches!(files.look(to).await, Ok(Some(_))) =>
+            {
                 self.name = None;
             }
             Err(error) => {

@@ -96,7 +96,10 @@ impl Held {
             return Ok(None);
         }
         Ok(Some(Step::Wait(
-            wake.into_iter().chain(heartbeat.wake(is_settling)).chain(ends).min(),
+            wake.into_iter()
+                .chain(heartbeat.wake(is_settling))
+                .chain(ends)
+                .min(),
         )))
     }
 
@@ -282,7 +285,11 @@ impl Held {
         });
     }
 
-    pub(super) fn heartbeat<'a>(&'a mut self, common: &'a mut Common, now: Now) -> (&'a mut Heartbeat, Scene<'a>) {
+    pub(super) fn heartbeat<'a>(
+        &'a mut self,
+        common: &'a mut Common,
+        now: Now,
+    ) -> (&'a mut Heartbeat, Scene<'a>) {
         let scene = Scene {
             common,
             id: &self.grant.reservation_id,

@@ -159,7 +159,10 @@ impl Reservation {
     }
 
     fn end_run_if_done(&mut self, now: Now) {
-        if self.run_mut().is_some_and(|run| run.is_finishing() && !run.has_open()) {
+        if self
+            .run_mut()
+            .is_some_and(|run| run.is_finishing() && !run.has_open())
+        {
             self.release(now, ReleaseReason::from("nothing_spent"));
         }
     }
@@ -250,7 +253,8 @@ impl Held {
         match self.run {
             None => Ok(()),
             Some(_) => {
-                let problem = "cannot be charged: the reservation is a run, and is charged what its steps cost";
+                let problem =
+                    "cannot be charged: the reservation is a run, and is charged what its steps cost";
                 Err(InvalidCommit::Invalid(InvalidRequest::new("actual", problem)))
             }
         }

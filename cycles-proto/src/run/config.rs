@@ -3,7 +3,9 @@
 use core::time::Duration;
 
 use super::RunOptions;
-use crate::models::{Amount, CommitOveragePolicy, IdempotencyKey, JsonObject, ReservationCreateRequest, Subject};
+use crate::models::{
+    Amount, CommitOveragePolicy, IdempotencyKey, JsonObject, ReservationCreateRequest, Subject,
+};
 use crate::with_cycles_config::WithCyclesConfig;
 
 /// How often a server extends a lease by default, plus the lease itself.
@@ -113,7 +115,9 @@ impl RunConfig {
     /// The length of the lease in milliseconds.
     fn lease_ms(&self) -> u64 {
         self.ttl_ms.unwrap_or_else(|| {
-            let most = self.max_duration.map_or(0, |most| most.as_nanos().div_ceil(1_000_000));
+            let most = self
+                .max_duration
+                .map_or(0, |most| most.as_nanos().div_ceil(1_000_000));
             let share = u64::try_from(most.div_ceil(LEASES.into())).unwrap_or(u64::MAX);
             share.clamp(DEFAULT_TTL_MS, LONGEST_TTL_MS)
         })

@@ -178,7 +178,10 @@ impl Draws {
             Some(keep) => {
                 let kept = self.keeps.get_mut(&keep).ok_or(TooLittle { left: 0 })?;
                 let left = *kept;
-                *kept = left.checked_sub(estimate).filter(|rest| *rest >= 0).ok_or(TooLittle { left })?;
+                *kept = left
+                    .checked_sub(estimate)
+                    .filter(|rest| *rest >= 0)
+                    .ok_or(TooLittle { left })?;
                 self.kept_sum -= estimate;
             }
         }
@@ -251,7 +254,9 @@ impl Draws {
 
     fn charge(&mut self, step: u64, actual: i64, is_partial: bool) -> Result<u64, Overflow> {
         let total = self.total.checked_add(actual).ok_or(Overflow)?;
-        let Some(open) = self.close(step, actual) else { return Ok(0) };
+        let Some(open) = self.close(step, actual) else {
+            return Ok(0);
+        };
         self.total = total;
         if is_partial {
             self.summary.note_partial();

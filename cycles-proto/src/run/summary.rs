@@ -64,7 +64,10 @@ impl Summary {
         let mut json = Map::new();
         json.insert("steps".to_owned(), self.steps.into());
         if !self.names.is_empty() {
-            let names = self.names.iter().map(|(name, sum)| (name.to_string(), sum.to_json()));
+            let names = self
+                .names
+                .iter()
+                .map(|(name, sum)| (name.to_string(), sum.to_json()));
             json.insert("by_name".to_owned(), Value::Object(names.collect()));
         }
         if self.others.steps > 0 {

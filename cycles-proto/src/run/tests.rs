@@ -86,8 +86,14 @@ fn the_summary_counts_32_names_and_the_rest_together() {
     let summary = run.summary();
     assert_eq!(summary["steps"], 42);
     assert_eq!(summary["by_name"].as_object().unwrap().len(), 32);
-    assert_eq!(summary["by_name"]["07"], serde_json::json!({"steps": 1, "amount": 2}));
-    assert_eq!(summary["other_names"], serde_json::json!({"steps": 9, "amount": 17}));
+    assert_eq!(
+        summary["by_name"]["07"],
+        serde_json::json!({"steps": 1, "amount": 2})
+    );
+    assert_eq!(
+        summary["other_names"],
+        serde_json::json!({"steps": 9, "amount": 17})
+    );
     assert_eq!(summary["partial_steps"], 1);
 }
 

@@ -1,7 +1,7 @@
 //! Runs: reservations that many steps draw from. A step makes no call; only its cost is stored.
 
-use super::entry::ReservationKey;
 use super::Session;
+use super::entry::ReservationKey;
 use crate::models::Amount;
 use crate::outcome::{Error, InvalidCommit};
 use crate::reservation::Reservation;

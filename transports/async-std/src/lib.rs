@@ -14,13 +14,11 @@ mod time;
 pub use client::{CyclesClient, CyclesClientBuilder};
 pub use default_client::{default_client, set_default_client, with_default_client};
 
+pub use cycles_client::run::{CompletedStep, Kept, Run, RunBudget, RunConfig, Step, StepContext};
 pub use cycles_client::{
     BoxError, Client, Clock, Committing, Completed, CyclesContext, Done, Flushed, GuardContext,
     HeartbeatPolicy, Lease, Metered, NotCompleted, Observer, Releasing, ReservationGuard, Settling, Tick,
     Ticker, Transport, WithCyclesConfig, try_with_cycles, with_cycles,
-};
-pub use cycles_client::run::{
-    CompletedStep, Kept, Run, RunBudget, RunConfig, Step, StepContext,
 };
 pub use cycles_host::HttpOptions;
 pub use cycles_proto as proto;

@@ -42,6 +42,6 @@ pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd,
-    RunExhausted, RunOver, TraceParent, TransportError, UnixMillis, models, money,
+    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted,
+    RunOver, TraceParent, TransportError, UnixMillis, models, money,
 };

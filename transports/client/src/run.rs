@@ -361,11 +361,7 @@ impl StepContext {
     /// The cost of a finished step: `actual`, or the estimate if `actual` is unknown. The estimate is first reported as
     /// spent, in case `actual` panics or cannot be charged.
     #[cfg(any(feature = "async", feature = "blocking"))]
-    pub(crate) fn cost<T>(
-        &self,
-        value: &T,
-        actual: impl FnOnce(&T, &Unit) -> Option<Amount>,
-    ) -> Amount {
+    pub(crate) fn cost<T>(&self, value: &T, actual: impl FnOnce(&T, &Unit) -> Option<Amount>) -> Amount {
         let _ = self.spent(&self.estimate);
         actual(value, &self.estimate.unit).unwrap_or_else(|| self.estimate.clone())
     }
@@ -382,7 +378,9 @@ impl fmt::Debug for Run {
 
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("left", &self.left()).finish_non_exhaustive()
+        f.debug_struct("Kept")
+            .field("left", &self.left())
+            .finish_non_exhaustive()
     }
 }
 

@@ -118,8 +118,12 @@ pub trait Run: Debug + Send + Sync {
 
     /// Keeps an amount, and runs a step that draws from it. Returns the result of the step, and what is left of the kept
     /// amount and of the run.
-    fn keep_and_step(&self, keep: Amount, step: Step, cost: Amount)
-    -> Result<(Result<(), Error>, Amount, Amount), Error>;
+    fn keep_and_step(
+        &self,
+        keep: Amount,
+        step: Step,
+        cost: Amount,
+    ) -> Result<(Result<(), Error>, Amount, Amount), Error>;
 
     fn left(&self) -> Amount;
     fn is_lost(&self) -> bool;

@@ -70,7 +70,10 @@ pub fn a_run_of_a_thousand_steps_64_at_a_time_is_exact_with_two_calls<A: Adapter
     assert_eq!(calls(&setup).len(), 2, "{:?}", calls(&setup));
     assert!(setup.files("run").is_empty());
     let commits = setup.commits();
-    assert!(commits[0].contains(&actual(charged)) && commits[0].contains(r#""steps":1000"#), "{commits:?}");
+    assert!(
+        commits[0].contains(&actual(charged)) && commits[0].contains(r#""steps":1000"#),
+        "{commits:?}"
+    );
     assert_eq!(commits[0].matches("\"tool ").count(), 32, "{commits:?}");
 }
 
@@ -86,16 +89,29 @@ pub fn a_run_that_has_too_little_left_refuses_a_step_and_a_denial_is_something_e
     let error = refused.unwrap_err();
     assert!(!error.is_denied() && !error.is_retryable());
     let said = error.to_string();
-    let Error::RunExhausted(why) = error else { panic!("{said}") };
-    assert_eq!((&why.left, &why.asked, &why.charged), (&tokens(40), &tokens(41), &tokens(60)));
-    assert!(said.contains(run.reservation_id().as_str()) && said.contains("\"search\""), "{said}");
+    let Error::RunExhausted(why) = error else {
+        panic!("{said}")
+    };
+    assert_eq!(
+        (&why.left, &why.asked, &why.charged),
+        (&tokens(40), &tokens(41), &tokens(60))
+    );
+    assert!(
+        said.contains(run.reservation_id().as_str()) && said.contains("\"search\""),
+        "{said}"
+    );
     assert_eq!(ran.into_inner(), 0);
     step(&run, 40).unwrap();
-    let wrong = run.step(Amount::credits(1).into(), tokens(1), |_| Ok(())).unwrap_err();
+    let wrong = run
+        .step(Amount::credits(1).into(), tokens(1), |_| Ok(()))
+        .unwrap_err();
     assert!(matches!(wrong, Error::Validation(_)), "{wrong}");
     assert!(run.finish().unwrap().unwrap().is_settled());
     let over = step(&run, 0).unwrap_err();
-    assert!(matches!(&over, Error::RunOver(over) if over.why == RunEnd::Finished), "{over}");
+    assert!(
+        matches!(&over, Error::RunOver(over) if over.why == RunEnd::Finished),
+        "{over}"
+    );
     assert_eq!(calls(&setup).len(), 2, "{:?}", calls(&setup));
     let denied = setup.client.run(config(i64::MAX)).unwrap_err();
     assert!(denied.is_denied(), "{denied}");
@@ -116,14 +132,20 @@ pub fn a_step_within_a_step_draws_from_the_run_as_well<A: Adapter>() {
 pub fn a_run_keeps_an_amount_for_the_steps_that_draw_from_it<A: Adapter>() {
     let setup = TestSetup::<A>::new();
     let run = setup.client.run(config(100)).unwrap();
-    let (last, kept, left) = run.keep_and_step(tokens(40), tokens(30).into(), tokens(20)).unwrap();
+    let (last, kept, left) = run
+        .keep_and_step(tokens(40), tokens(30).into(), tokens(20))
+        .unwrap();
     last.unwrap();
     assert_eq!((kept, left), (tokens(20), tokens(60)));
     assert_eq!(run.left(), tokens(80), "what was kept is given back");
-    let (last, kept, left) = run.keep_and_step(tokens(70), tokens(71).into(), tokens(1)).unwrap();
+    let (last, kept, left) = run
+        .keep_and_step(tokens(70), tokens(71).into(), tokens(1))
+        .unwrap();
     assert!(matches!(last, Err(Error::RunExhausted(_))), "{last:?}");
     assert_eq!((kept, left), (tokens(70), tokens(10)));
-    let too_much = run.keep_and_step(tokens(81), tokens(1).into(), tokens(1)).unwrap_err();
+    let too_much = run
+        .keep_and_step(tokens(81), tokens(1).into(), tokens(1))
+        .unwrap_err();
     assert!(matches!(too_much, Error::RunExhausted(_)), "{too_much}");
     run.finish().unwrap();
     setup.assert_spent(20);
@@ -132,7 +154,9 @@ pub fn a_run_keeps_an_amount_for_the_steps_that_draw_from_it<A: Adapter>() {
 pub fn a_step_that_fails_or_panics_gives_back_or_is_charged_what_it_had_spent<A: Adapter>() {
     let setup = TestSetup::<A>::new();
     let run = setup.client.run(config(100)).unwrap();
-    let failed = run.step(tokens(50).into(), tokens(50), |_| Err(ActionFailed)).unwrap_err();
+    let failed = run
+        .step(tokens(50).into(), tokens(50), |_| Err(ActionFailed))
+        .unwrap_err();
     assert!(matches!(&failed, Error::Action(_)), "{failed}");
     assert_eq!(run.left(), tokens(100));
     run.step(tokens(50).into(), tokens(50), |context| {
@@ -160,7 +184,10 @@ pub fn a_run_whose_lease_is_lost_refuses_steps_and_is_charged_by_an_event<A: Ada
     setup.wait_for_event(|event| matches!(event, Event::LeaseLost { .. }));
     assert!(run.is_lost());
     let over = step(&run, 1).unwrap_err();
-    assert!(matches!(&over, Error::RunOver(over) if over.why == RunEnd::LeaseLost), "{over}");
+    assert!(
+        matches!(&over, Error::RunOver(over) if over.why == RunEnd::LeaseLost),
+        "{over}"
+    );
     assert!(run.finish().unwrap().unwrap().is_settled());
     assert_eq!(setup.events_applied(), 1);
     setup.assert_spent(10);

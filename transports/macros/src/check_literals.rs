@@ -314,7 +314,9 @@ fn step(parameters: &Parameters) -> Result<()> {
     let mut others = parameters
         .all()
         .filter(|(name, _)| !OF_A_STEP.iter().any(|known| name == known));
-    let Some((other, _)) = others.next() else { return Ok(()) };
+    let Some((other, _)) = others.next() else {
+        return Ok(());
+    };
     let problem = match other.to_string().as_str() {
         "actual_per_item" => {
             "a step of a run is charged when the function returns, so it cannot return a stream: give `actual`, over \

@@ -19,18 +19,18 @@ pub use default_client::{default_client, set_default_client, with_default_client
 pub use cycles_client::blocking::{
     Client, Kept, Metered, ReservationGuard, Run, Settling, StepContext, try_with_cycles, with_cycles,
 };
+pub use cycles_client::run::{CompletedStep, RunBudget, RunConfig, Step};
 pub use cycles_client::{
     Clock, Completed, CyclesContext, Done, GuardContext, Lease, Tick, Ticker, Transport,
 };
-pub use cycles_client::run::{CompletedStep, RunBudget, RunConfig, Step};
 pub use cycles_host::{HttpOptions, Observer};
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd,
-    RunExhausted, RunOver, TraceParent, TransportError, UnixMillis, models, money,
+    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted,
+    RunOver, TraceParent, TransportError, UnixMillis, models, money,
 };
 
 #[cfg(feature = "macros")]

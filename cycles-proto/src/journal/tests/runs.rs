@@ -34,7 +34,10 @@ fn life() -> [JournalWrite; 4] {
 }
 
 fn amounts(scan: &Scan, key: &str) -> Vec<i64> {
-    let of_run = scan.records.iter().filter(|record| record.id().key.as_str() == key);
+    let of_run = scan
+        .records
+        .iter()
+        .filter(|record| record.id().key.as_str() == key);
     of_run.map(|record| record.actual().unwrap().amount).collect()
 }
 
@@ -76,8 +79,14 @@ fn a_process_that_ends_at_any_moment_of_a_run_leaves_what_was_stored_to_be_charg
                 let run = amounts(&found, "run");
                 let least = [3, 7, 7].get(stored.unwrap_or(3)).copied();
                 match (stored, run.as_slice()) {
-                    _ if beside.as_ref().is_some_and(|record| record.id() == total("run", 7).id()) => {
-                        assert!(run.iter().filter(|amount| **amount == 7).count() <= 1, "{context:?}");
+                    _ if beside
+                        .as_ref()
+                        .is_some_and(|record| record.id() == total("run", 7).id()) =>
+                    {
+                        assert!(
+                            run.iter().filter(|amount| **amount == 7).count() <= 1,
+                            "{context:?}"
+                        );
                     }
                     // Nothing was stored yet, or it is settled and being removed.
                     (None | Some(2 | 3), []) => {}
@@ -87,12 +96,22 @@ fn a_process_that_ends_at_any_moment_of_a_run_leaves_what_was_stored_to_be_charg
                 if is_over && beside.is_none() {
                     assert!(run.is_empty() && disk.files.iter().count() == 0, "{context:?}");
                 }
-                if beside.as_ref().is_some_and(|record| record.id().key.as_str() == "K2") {
+                if beside
+                    .as_ref()
+                    .is_some_and(|record| record.id().key.as_str() == "K2")
+                {
                     assert_eq!(amounts(&found, "K2"), [5], "{context:?}");
                 }
-                let runs = disk.files.iter().filter(|(name, _)| name.as_encoded_bytes().ends_with(b".run"));
+                let runs = disk
+                    .files
+                    .iter()
+                    .filter(|(name, _)| name.as_encoded_bytes().ends_with(b".run"));
                 assert_eq!(runs.count(), 0, "{context:?}");
-                assert_eq!(disk.scan_later().records.len(), found.records.len(), "{context:?}");
+                assert_eq!(
+                    disk.scan_later().records.len(),
+                    found.records.len(),
+                    "{context:?}"
+                );
                 if is_over {
                     break;
                 }
@@ -108,7 +127,8 @@ fn the_total_of_a_run_whose_owner_lives_is_left_alone_however_old_it_is() {
     let seen = Seen::default();
     let stored = change(&life()[0], URL, &seen).run(|op| disk.execute(OWNER, op));
     assert!(stored.is_ok());
-    disk.files.set_time(core::time::Duration::from_secs(400 * 24 * 3600));
+    disk.files
+        .set_time(core::time::Duration::from_secs(400 * 24 * 3600));
     let before = disk.files.clone();
     let found = scan(URL).run(|op| disk.execute(2, op)).unwrap();
     assert!(found.records.is_empty() && found.problems.is_empty() && found.abandoned_runs.is_empty());
@@ -135,7 +155,11 @@ fn two_runs_of_one_reservation_are_two_costs_and_the_second_waits() {
     let mut disk = Disk::default();
     for (key, amount) in [("A", 3), ("B", 4)] {
         let write = JournalWrite::PutRun(total(key, amount));
-        assert!(change(&write, URL, &Seen::default()).run(|op| disk.execute(OWNER, op)).is_ok());
+        assert!(
+            change(&write, URL, &Seen::default())
+                .run(|op| disk.execute(OWNER, op))
+                .is_ok()
+        );
     }
     let found = disk.scan_later();
     assert_eq!((amounts(&found, "A"), amounts(&found, "B")), (vec![3], vec![4]));
@@ -152,19 +176,31 @@ fn a_lock_that_no_owner_holds_is_removed_after_an_hour_unless_a_run_needs_it() {
     for lock in &locks {
         disk.files.insert(lock, "");
     }
-    disk.files.insert(run_file_name(total("run", 3).id(), "3"), total("run", 3).to_json());
+    disk.files.insert(
+        run_file_name(total("run", 3).id(), "3"),
+        total("run", 3).to_json(),
+    );
     for (age, left) in [(3_599, &locks[..]), (3_600, &locks[1..])] {
         disk.files.set_time(core::time::Duration::from_secs(age));
         let mut after = disk.clone();
         scan(URL).run(|op| after.execute(2, op)).unwrap();
-        let there: Vec<_> = locks.iter().filter(|lock| after.files.get(lock).is_some()).cloned().collect();
+        let there: Vec<_> = locks
+            .iter()
+            .filter(|lock| after.files.get(lock).is_some())
+            .cloned()
+            .collect();
         assert_eq!(there, left);
     }
 }
 
 #[test]
 fn a_total_that_was_not_stored_completely_is_never_used() {
-    for (owner, age, left) in [("1", 0, 0), ("elsewhere", 3_599, 1), ("elsewhere", 3_600, 0), ("100", 0, 1)] {
+    for (owner, age, left) in [
+        ("1", 0, 0),
+        ("elsewhere", 3_599, 1),
+        ("elsewhere", 3_600, 0),
+        ("100", 0, 1),
+    ] {
         let mut disk = Disk::default();
         let name = run_file_name(total("run", 3).id(), owner);
         let temp = Temporary::Written.name(name.as_ref(), 1, 7);

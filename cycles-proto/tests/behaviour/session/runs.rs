@@ -20,19 +20,25 @@ fn run(desk: &mut Desk) -> ReservationKey {
 
 fn run_for(desk: &mut Desk, most: Duration) -> ReservationKey {
     let key = desk.held();
-    desk.session.begin_run(desk.now(), key, RunOptions::new(most)).unwrap();
+    desk.session
+        .begin_run(desk.now(), key, RunOptions::new(most))
+        .unwrap();
     key
 }
 
 fn draw(desk: &mut Desk, run: ReservationKey, estimate: i64) -> Result<StepKey, Error> {
     let now = desk.now();
-    desk.session.draw(now, run, &Ask::new(Amount::tokens(estimate)).name("search"), None)
+    desk.session
+        .draw(now, run, &Ask::new(Amount::tokens(estimate)).name("search"), None)
 }
 
 /// A step that has ended and cost this much.
 fn step(desk: &mut Desk, run: ReservationKey, estimate: i64, actual: i64) {
     let step = draw(desk, run, estimate).unwrap();
-    let ended = desk.session.end_step(desk.now(), step, &Amount::tokens(actual)).unwrap();
+    let ended = desk
+        .session
+        .end_step(desk.now(), step, &Amount::tokens(actual))
+        .unwrap();
     desk.settle();
     assert!(desk.session.is_step_stored(ended));
 }
@@ -46,7 +52,9 @@ fn over(error: Result<StepKey, Error>) -> RunEnd {
     match error {
         Err(error @ Error::RunOver(_)) => {
             assert!(!error.is_denied() && !error.is_retryable());
-            let Error::RunOver(over) = error else { unreachable!() };
+            let Error::RunOver(over) = error else {
+                unreachable!()
+            };
             over.why
         }
         other => panic!("{other:?}"),
@@ -76,10 +84,20 @@ fn a_step_that_asks_for_more_than_is_left_is_refused_without_a_call_and_is_not_d
     let error = draw(&mut desk, run, 101).unwrap_err();
     assert!(!error.is_denied() && !error.is_budget_exceeded() && !error.is_retryable());
     let said = error.to_string();
-    let Error::RunExhausted(why) = error else { panic!("{error}") };
-    assert_eq!((why.asked.amount, why.left.amount, why.reserved.amount), (101, 100, 1000));
-    assert!(said.contains("has 100 TOKENS left") && said.contains("\"search\""), "{said}");
-    desk.session.end_step(desk.now(), open, &Amount::tokens(1)).unwrap();
+    let Error::RunExhausted(why) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (why.asked.amount, why.left.amount, why.reserved.amount),
+        (101, 100, 1000)
+    );
+    assert!(
+        said.contains("has 100 TOKENS left") && said.contains("\"search\""),
+        "{said}"
+    );
+    desk.session
+        .end_step(desk.now(), open, &Amount::tokens(1))
+        .unwrap();
     draw(&mut desk, run, 999).unwrap();
     desk.settle();
     assert_eq!(desk.sent.len(), calls);
@@ -94,13 +112,19 @@ fn a_step_waits_for_a_store_that_has_its_cost_and_one_store_has_many_steps() {
     let ended: Vec<_> = steps
         .into_iter()
         .map(|step| {
-            let ended = desk.session.end_step(desk.now(), step, &Amount::tokens(3)).unwrap();
+            let ended = desk
+                .session
+                .end_step(desk.now(), step, &Amount::tokens(3))
+                .unwrap();
             desk.settle();
             ended
         })
         .collect();
     let is_stored = |desk: &Desk| -> Vec<bool> {
-        ended.iter().map(|ended| desk.session.is_step_stored(*ended)).collect()
+        ended
+            .iter()
+            .map(|ended| desk.session.is_step_stored(*ended))
+            .collect()
     };
     assert_eq!(is_stored(&desk), [false; 10]);
     assert_eq!(desk.open_stores.len(), 1);
@@ -123,7 +147,10 @@ fn a_step_does_not_wait_for_a_disk_that_fails_or_hangs_for_longer_than_five_seco
         let run = run(&mut desk);
         desk.stores = fate;
         let step = draw(&mut desk, run, 10).unwrap();
-        let ended = desk.session.end_step(desk.now(), step, &Amount::tokens(3)).unwrap();
+        let ended = desk
+            .session
+            .end_step(desk.now(), step, &Amount::tokens(3))
+            .unwrap();
         desk.pass_ms(4_999);
         assert_eq!(desk.session.is_step_stored(ended), fate == Fate::Fails);
         desk.pass_ms(1);
@@ -144,7 +171,9 @@ fn a_finished_run_waits_for_its_open_steps_and_starts_no_more() {
     finish(&mut desk, run);
     assert!(desk.session.settled(run).is_none());
     assert_eq!(over(draw(&mut desk, run, 1)), RunEnd::Finished);
-    desk.session.end_step(desk.now(), open, &Amount::tokens(2)).unwrap();
+    desk.session
+        .end_step(desk.now(), open, &Amount::tokens(2))
+        .unwrap();
     desk.settle();
     assert_eq!(desk.charged(), [Some(9)]);
     assert_eq!(over(draw(&mut desk, run, 1)), RunEnd::Finished);
@@ -217,7 +246,9 @@ fn a_cost_that_cannot_be_charged_is_told_and_does_not_free_the_budget() {
     let now = desk.now();
     let wrong = desk.session.end_step(now, bad, &Amount::credits(5)).unwrap_err();
     assert!(matches!(wrong, InvalidCommit::WrongUnit { .. }));
-    desk.session.end_step(now, negative, &Amount::tokens(-1)).unwrap_err();
+    desk.session
+        .end_step(now, negative, &Amount::tokens(-1))
+        .unwrap_err();
     desk.settle();
     assert_eq!(desk.told(|event| matches!(event, Event::CostNotTaken { .. })), 2);
     assert_eq!(desk.session.run_budget(run).unwrap().left, Amount::tokens(894));
@@ -230,9 +261,15 @@ fn a_run_whose_only_cost_is_unknown_is_not_given_back() {
     let mut desk = Desk::new();
     let run = run(&mut desk);
     let bad = draw(&mut desk, run, 100).unwrap();
-    desk.session.end_step(desk.now(), bad, &Amount::credits(5)).unwrap_err();
+    desk.session
+        .end_step(desk.now(), bad, &Amount::credits(5))
+        .unwrap_err();
     finish(&mut desk, run);
-    assert!(!desk.sent.iter().any(|sent| sent.ends_with("/release")), "{:?}", desk.sent);
+    assert!(
+        !desk.sent.iter().any(|sent| sent.ends_with("/release")),
+        "{:?}",
+        desk.sent
+    );
 }
 
 #[test]
@@ -244,7 +281,9 @@ fn a_run_that_lost_its_lease_starts_no_steps_and_is_charged_by_an_event() {
     desk.pass_ms(300_000);
     assert_eq!(over(draw(&mut desk, run, 1)), RunEnd::LeaseLost);
     desk.calls = |_| Fate::Done;
-    desk.session.end_step(desk.now(), open, &Amount::tokens(5)).unwrap();
+    desk.session
+        .end_step(desk.now(), open, &Amount::tokens(5))
+        .unwrap();
     finish(&mut desk, run);
     assert!(desk.sent.last().unwrap().ends_with("/events"), "{:?}", desk.sent);
 }
@@ -259,12 +298,17 @@ fn a_run_that_has_lasted_long_enough_is_not_extended_any_more() {
     let beats = |desk: &Desk| desk.sent.iter().filter(|sent| sent.ends_with("/extend")).count();
     assert!(beats(&desk) >= 1);
     desk.pass_ms(1);
-    assert_eq!(over(draw(&mut desk, run, 1)), RunEnd::MaxDuration(Duration::from_secs(120)));
+    assert_eq!(
+        over(draw(&mut desk, run, 1)),
+        RunEnd::MaxDuration(Duration::from_secs(120))
+    );
     let before = beats(&desk);
     desk.pass_ms(600_000);
     assert_eq!(beats(&desk), before);
     assert_eq!(desk.told(|event| matches!(event, Event::LeaseLost { .. })), 1);
-    desk.session.end_step(desk.now(), open, &Amount::tokens(5)).unwrap();
+    desk.session
+        .end_step(desk.now(), open, &Amount::tokens(5))
+        .unwrap();
     desk.session.forget(desk.now(), run);
     desk.settle();
     assert!(desk.sent.last().unwrap().ends_with("/events"), "{:?}", desk.sent);
@@ -291,7 +335,10 @@ fn a_session_that_closes_at_once_charges_what_is_known_and_tells_what_comes_too_
     desk.session.close(desk.now(), Close::Leaving);
     desk.settle();
     assert_eq!(desk.charged(), [Some(7)]);
-    let late = desk.session.end_step(desk.now(), open, &Amount::tokens(5)).unwrap_err();
+    let late = desk
+        .session
+        .end_step(desk.now(), open, &Amount::tokens(5))
+        .unwrap_err();
     assert_eq!(late, InvalidCommit::AlreadyCommitted);
     desk.settle();
     assert_eq!(desk.told(|event| matches!(event, Event::CostNotTaken { .. })), 1);
@@ -317,7 +364,9 @@ fn what_a_crash_leaves_of_a_run_is_the_total_of_the_steps_that_resolved_under_th
     let stored = total.body().to_owned();
     desk.stores = Fate::Held;
     finish(&mut desk, key);
-    let JournalWrite::Put(last) = &desk.open_stores[0].2 else { panic!() };
+    let JournalWrite::Put(last) = &desk.open_stores[0].2 else {
+        panic!()
+    };
     assert_eq!(last.body(), stored);
 }
 
@@ -325,10 +374,22 @@ fn what_a_crash_leaves_of_a_run_is_the_total_of_the_steps_that_resolved_under_th
 fn the_lease_of_a_run_is_as_long_as_its_duration_needs() {
     for (config, ttl, most) in [
         (RunConfig::new(Amount::tokens(1)), 60_000, 660),
-        (RunConfig::new(Amount::tokens(1)).max_duration(HOUR), 327_273, 3600),
-        (RunConfig::new(Amount::tokens(1)).max_duration(Duration::from_secs(1)), 60_000, 1),
+        (
+            RunConfig::new(Amount::tokens(1)).max_duration(HOUR),
+            327_273,
+            3600,
+        ),
+        (
+            RunConfig::new(Amount::tokens(1)).max_duration(Duration::from_secs(1)),
+            60_000,
+            1,
+        ),
         (RunConfig::new(Amount::tokens(1)).ttl_ms(1_000), 1_000, 11),
-        (RunConfig::new(Amount::tokens(1)).max_duration(HOUR * 10_000), 86_400_000, 36_000_000),
+        (
+            RunConfig::new(Amount::tokens(1)).max_duration(HOUR * 10_000),
+            86_400_000,
+            36_000_000,
+        ),
     ] {
         assert_eq!(config.request().ttl_ms, Some(ttl));
         assert_eq!(config.options().max_duration, Duration::from_secs(most));

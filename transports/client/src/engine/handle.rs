@@ -168,7 +168,8 @@ impl Handle {
 
     pub(crate) fn keep(&self, amount: &Amount) -> Result<KeepKey, Error> {
         self.shared().check()?;
-        self.shared().with(|session, now| session.keep(now, self.key, amount))
+        self.shared()
+            .with(|session, now| session.keep(now, self.key, amount))
     }
 
     pub(crate) fn give_back(&self, keep: KeepKey) {

@@ -5,7 +5,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Spending, Unsettled};
+use cycles_conformance::{
+    Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Spending, Unsettled,
+};
 use futures::stream::{self, StreamExt as _};
 use runcycles::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use runcycles::{

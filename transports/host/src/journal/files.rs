@@ -64,7 +64,10 @@ impl Files {
             return made.map_err(io::Error::other);
         }
         if op == FileOp::Own {
-            return self.run_owner.own(folder).map(|owner| OpOutcome::Name(owner.into()));
+            return self
+                .run_owner
+                .own(folder)
+                .map(|owner| OpOutcome::Name(owner.into()));
         }
         disk::execute(folder, op)
     }

@@ -67,7 +67,9 @@ impl Drop for Owning {
     fn drop(&mut self) {
         let ending = format!(".{}.run", self.name);
         let is_needed = |entry: io::Result<fs::DirEntry>| {
-            entry.map_or(true, |entry| entry.file_name().as_encoded_bytes().ends_with(ending.as_bytes()))
+            entry.map_or(true, |entry| {
+                entry.file_name().as_encoded_bytes().ends_with(ending.as_bytes())
+            })
         };
         if let Ok(mut entries) = fs::read_dir(&self.folder)
             && !entries.any(is_needed)
@@ -87,7 +89,9 @@ fn locked(path: &Path) -> io::Result<File> {
         }
         std::thread::yield_now();
     }
-    Err(io::Error::other("another process has the lock of this client's runs"))
+    Err(io::Error::other(
+        "another process has the lock of this client's runs",
+    ))
 }
 
 /// A name that no other owner has: the machine's start, the process, and a random number.

@@ -4,7 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Spending, Unsettled};
+use cycles_conformance::{
+    Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Spending, Unsettled,
+};
 use cycles_ureq::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
