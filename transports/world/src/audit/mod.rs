@@ -79,6 +79,12 @@ pub(super) struct ReservationWatch {
     owes_beat_event: bool,
     /// Whether a failed change to the journal has not been reported yet.
     owes_store_event: bool,
+    /// The largest cost that the journal has stored.
+    pub(super) stored_total: i64,
+    /// The largest cost that the journal could not store in time.
+    pub(super) given_up_total: i64,
+    /// Whether it was resumed from the total of a run that is older than the one in the ledger.
+    pub(super) has_old_total: bool,
     /// Whether its state machine was lost in a panic.
     was_lost: bool,
 }
@@ -97,6 +103,14 @@ pub(super) struct Store {
 enum Cleared {
     Removed,
     Aside(Aside),
+}
+
+/// The cost that a change stores.
+fn total_of(write: &JournalWrite) -> Option<i64> {
+    match write {
+        JournalWrite::Put(record) | JournalWrite::PutRun(record) => Some(record.actual()?.amount),
+        JournalWrite::Remove(_) | JournalWrite::SetAside(..) => None,
+    }
 }
 
 /// How long a session waits for a change to the journal.
@@ -167,6 +181,24 @@ impl ReservationWatch {
                 }
                 job.notes.recorded_at.get_or_insert(record.recorded_at());
             }
+            JournalWrite::PutRun(total) => {
+                if let Err(problem) = JournalRecord::parse(total.to_json().as_bytes()) {
+                    return broken(Rule::CostKept, format!("a total that cannot be read: {problem}"));
+                }
+                let ended = job.notes.run.as_ref().map(|run| run.total);
+                let amount = total.actual().map(|actual| actual.amount);
+                if amount.is_none() || amount != ended {
+                    return broken(
+                        Rule::KnownCost,
+                        format!("a total of {amount:?}, but the steps that have ended cost {ended:?}"),
+                    );
+                }
+                let key = total.id().key.as_str().to_owned();
+                if job.notes.key.get_or_insert_with(|| key.clone()) != &key {
+                    return broken(Rule::OneKey, format!("a total under the key {key}"));
+                }
+                job.notes.recorded_at = Some(total.recorded_at());
+            }
             JournalWrite::Remove(_) if job.charges.is_empty() => {
                 return broken(
                     Rule::CostKept,
@@ -207,6 +239,9 @@ impl ReservationWatch {
             if let JournalWrite::Put(record) = &store.write {
                 self.record = Some((record.mode(), record.body().to_owned()));
             }
+            if let Some(total) = total_of(&store.write) {
+                self.given_up_total = self.given_up_total.max(total);
+            }
         }
         is_any_late
     }
@@ -226,6 +261,14 @@ impl ReservationWatch {
         let is_needless = matches!(write, JournalWrite::Remove(_)) && !self.has_stored;
         if !is_late {
             self.owes_store_event = stored.is_err() && !is_needless;
+        }
+        match (total_of(&write), stored) {
+            (Some(total), Ok(())) => self.stored_total = self.stored_total.max(total),
+            (Some(total), Err(_)) => self.given_up_total = self.given_up_total.max(total),
+            (None, _) => {}
+        }
+        if let (JournalWrite::PutRun(_), Ok(())) = (&write, stored) {
+            job.notes.was_durable = true;
         }
         if let JournalWrite::Put(record) = write {
             self.has_stored |= stored.is_ok();

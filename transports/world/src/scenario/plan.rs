@@ -125,6 +125,11 @@ impl Plan {
                 }
             }
         }
+        for plan in &mut self.agents {
+            if dice.one_in(3) {
+                plan.draw_run(dice);
+            }
+        }
         self.incidents.sort_by_key(|(at, _)| *at);
     }
 
