@@ -13,4 +13,6 @@ pub enum Stop {
     Throttled,
     /// The server refused, and would refuse again.
     Refused,
+    /// The run has lasted as long as it may.
+    MaxDuration,
 }

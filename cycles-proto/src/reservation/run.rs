@@ -267,8 +267,8 @@ impl Held {
         }
         let run = self.run.as_mut()?;
         if run.until <= now.mono {
-            let (heartbeat, _) = self.heartbeat(common, now);
-            heartbeat.retire();
+            let (heartbeat, mut scene) = self.heartbeat(common, now);
+            heartbeat.retire(&mut scene);
         }
         let run = self.run.as_mut()?;
         if !run.is_due() || !common.config.journal_enabled {

@@ -142,13 +142,11 @@ impl Heartbeat {
         }
     }
 
-    /// Sends no more beats. From now on, the lease ends when it is known to end.
-    pub(super) fn retire(&mut self) {
-        self.beat = match self.beat {
-            Beat::At(_) | Beat::Again(..) | Beat::Stopped => Beat::Stopped,
-            // Decided once it is answered.
-            Beat::InFlight => Beat::InFlight,
-        };
+    /// Sends no more beats, because the run has lasted as long as it may. A beat that is under way is waited for.
+    pub(super) fn retire(&mut self, scene: &mut Scene<'_>) {
+        if let Beat::At(_) | Beat::Again(..) = self.beat {
+            self.stop(scene, Stop::MaxDuration, None);
+        }
     }
 
     /// Whether the lease is over, reported or not.

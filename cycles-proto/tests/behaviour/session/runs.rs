@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::{Amount, CommitRequest};
-use cycles_proto::outcome::RunEnd;
+use cycles_proto::outcome::{RunEnd, Stop};
 use cycles_proto::run::{RunConfig, RunOptions, Step as Ask};
 use cycles_proto::session::{Close, ReservationKey, StepKey};
 use cycles_proto::{Error, Event, InvalidCommit};
@@ -302,6 +302,8 @@ fn a_run_that_has_lasted_long_enough_is_not_extended_any_more() {
         over(draw(&mut desk, run, 1)),
         RunEnd::MaxDuration(Duration::from_secs(120))
     );
+    desk.settle();
+    assert_eq!(desk.told(|event| matches!(event, Event::HeartbeatStopped { reason: Stop::MaxDuration, .. })), 1);
     let before = beats(&desk);
     desk.pass_ms(600_000);
     assert_eq!(beats(&desk), before);

@@ -125,8 +125,10 @@ impl Plan {
                 }
             }
         }
+        // Rarely beside others, because few of those already end at the same time.
+        let runs = if self.agents.len() == 1 { 4 } else { 16 };
         for plan in &mut self.agents {
-            if dice.one_in(3) {
+            if dice.one_in(runs) {
                 plan.draw_run(dice);
             }
         }
