@@ -11,8 +11,8 @@ use bytes::Bytes;
 use cycles_proto::CyclesConfig;
 use cycles_proto::journal::record::{InvalidRecord, Partition, file_name};
 use cycles_proto::journal::{
-    self, ChangeFailure, FileOp, Found, JournalRecord, JournalWrite, Memory, Next, OpOutcome, OpResult, Owner,
-    RecordId, Seen, StoreFailure,
+    self, ChangeFailure, FileOp, Found, JournalRecord, JournalWrite, Memory, Next, OpOutcome, OpResult,
+    Owner, RecordId, Seen, StoreFailure,
 };
 use sha2::{Digest as _, Sha256};
 

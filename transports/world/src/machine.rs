@@ -9,11 +9,11 @@ use cycles_proto::Operation;
 use cycles_proto::Reader;
 use cycles_proto::models::{Amount, BalanceResponse, CommitRequest, ReservationCreateRequest};
 use cycles_proto::outcome::StoreFailure;
-use cycles_proto::run::{RunOptions, Step as RunStep};
 use cycles_proto::outcome::{Grant, ReleaseReason};
+use cycles_proto::run::{RunOptions, Step as RunStep};
 use cycles_proto::session::{
-    CallId, CallKey, Caller, Close, EndedStep, ExtendKey, FlushKey, Key, ReservationKey, Scanned, Session, Step,
-    StepKey,
+    CallId, CallKey, Caller, Close, EndedStep, ExtendKey, FlushKey, Key, ReservationKey, Scanned, Session,
+    Step, StepKey,
 };
 use cycles_proto::{CyclesConfig, Error, Failure, Flushed, Now, Receipt, Seed, Ticket};
 use cycles_proto::{InvalidCommit, Outcome};

@@ -67,10 +67,13 @@ impl Job {
             return true;
         }
         self.cost = found;
+        self.notes.recorded_at = Some(record.recorded_at());
         // The other total is lost with the process that knew it, so it was never sent, or was refused.
         let is_settlement =
             |operation| matches!(operation, Operation::CommitReservation | Operation::CreateEvent);
-        self.notes.bytes.retain(|(operation, _), _| !is_settlement(*operation));
+        self.notes
+            .bytes
+            .retain(|(operation, _), _| !is_settlement(*operation));
         false
     }
 }
@@ -186,7 +189,12 @@ impl World {
         if let (Some(run), false) = (run, is_running) {
             run.total = total;
         }
-        if self.jobs[job.0].notes.run.as_ref().is_some_and(RunNotes::has_ended) {
+        if self.jobs[job.0]
+            .notes
+            .run
+            .as_ref()
+            .is_some_and(RunNotes::has_ended)
+        {
             self.note_leaving(job);
         }
         self.drive(index);

@@ -303,7 +303,16 @@ fn a_run_that_has_lasted_long_enough_is_not_extended_any_more() {
         RunEnd::MaxDuration(Duration::from_secs(120))
     );
     desk.settle();
-    assert_eq!(desk.told(|event| matches!(event, Event::HeartbeatStopped { reason: Stop::MaxDuration, .. })), 1);
+    assert_eq!(
+        desk.told(|event| matches!(
+            event,
+            Event::HeartbeatStopped {
+                reason: Stop::MaxDuration,
+                ..
+            }
+        )),
+        1
+    );
     let before = beats(&desk);
     desk.pass_ms(600_000);
     assert_eq!(beats(&desk), before);

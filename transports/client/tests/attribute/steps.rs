@@ -12,7 +12,10 @@ use scene::Scene;
 async fn search(run: &Run, query: &str) -> Result<String, Error> {
     let step = StepContext::current().unwrap();
     assert_eq!(step.name.as_deref(), Some("search"));
-    assert!(CyclesContext::current().is_none(), "it is no part of a guarded action around it");
+    assert!(
+        CyclesContext::current().is_none(),
+        "it is no part of a guarded action around it"
+    );
     Ok(query.to_uppercase())
 }
 
@@ -22,7 +25,11 @@ struct Agent {
 
 impl Agent {
     #[cycles(run = self.run, name = tool, estimate = Amount::tokens(30))]
-    async fn uses(&mut self, tool: &str, inner: Option<&str>) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+    async fn uses(
+        &mut self,
+        tool: &str,
+        inner: Option<&str>,
+    ) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
         let found = match inner {
             Some(query) => search(&self.run, query).await?.len(),
             None => return Err("the tool is broken".into()),

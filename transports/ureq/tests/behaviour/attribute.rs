@@ -189,7 +189,10 @@ fn a_function_that_is_a_step_draws_from_its_run_and_is_charged_its_cost() -> Out
     assert_eq!(search(&run, "rust")?, "RUST");
     assert_eq!(calls_it(&run, "cycles")?, 6);
     assert_eq!(run.left(), Amount::usd_microcents(200 - 4 - 30 - 6));
-    assert!(matches!(search(&run, &"q".repeat(17)), Err(Error::RunExhausted(_))));
+    assert!(matches!(
+        search(&run, &"q".repeat(17)),
+        Err(Error::RunExhausted(_))
+    ));
     assert!(run.finish()?.is_some());
     assert_eq!(page.dollars(), (40, 0));
     Ok(())

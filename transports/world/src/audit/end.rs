@@ -16,7 +16,10 @@ impl Job {
         if self.cost.as_ref().map_or(0, |cost| cost.amount) < charged && !self.notes.was_surfaced {
             return broken(
                 Rule::StepStored,
-                format!("steps count as charged up to {charged}, but the cost is {:?}", self.cost),
+                format!(
+                    "steps count as charged up to {charged}, but the cost is {:?}",
+                    self.cost
+                ),
             );
         }
         let Some(cost) = &self.cost else { return Ok(()) };

@@ -165,7 +165,8 @@ impl ReservationWatch {
                     .idempotency_key()
                     .map_or_else(String::new, |key| key.as_str().to_owned());
                 let amount = requests::amount(record.body().as_bytes());
-                if job.cost.is_none() || job.cost.as_ref().map(|cost| cost.amount) != amount {
+                let is_known = job.cost.is_some() && job.cost.as_ref().map(|cost| cost.amount) == amount;
+                if !is_known && !self.has_old_total {
                     return broken(
                         Rule::KnownCost,
                         format!("a record of {amount:?}, which was not handed over"),
@@ -178,6 +179,10 @@ impl ReservationWatch {
                     && record.not_before(now.wall).is_some_and(|floor| floor >= pause)
                 {
                     self.owed_pause = None;
+                }
+                if job.notes.run.is_some() {
+                    // Its totals were recorded before.
+                    job.notes.recorded_at = Some(record.recorded_at());
                 }
                 job.notes.recorded_at.get_or_insert(record.recorded_at());
             }

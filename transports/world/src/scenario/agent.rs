@@ -101,10 +101,13 @@ impl AgentPlan {
             if dice.one_in(4) {
                 acts.push((begins, RunAct::Spent(number, dice.amount(300))));
             }
-            acts.push((ends, match dice.one_in(5) {
-                true => RunAct::Fails(number),
-                false => RunAct::Ends(number, dice.amount(500) - 20),
-            }));
+            acts.push((
+                ends,
+                match dice.one_in(5) {
+                    true => RunAct::Fails(number),
+                    false => RunAct::Ends(number, dice.amount(500) - 20),
+                },
+            ));
         }
         if !dice.one_in(4) {
             acts.push((self.work, RunAct::Finishes));
@@ -175,7 +178,12 @@ impl<'a> Agent<'a> {
             State::Works(_, since) => Some(since + self.plan.work),
             State::Runs(_, since, done) => {
                 let next = self.plan.run.as_ref().and_then(|acts| acts.get(done));
-                Some(since + next.map_or(Duration::ZERO, |(at, _)| *at).max(Duration::from_millis(1)))
+                Some(
+                    since
+                        + next
+                            .map_or(Duration::ZERO, |(at, _)| *at)
+                            .max(Duration::from_millis(1)),
+                )
             }
             State::Ended(_) => None,
         }
