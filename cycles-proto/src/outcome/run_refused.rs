@@ -52,7 +52,6 @@ pub enum RunEnd {
 }
 
 impl RunExhausted {
-    #[expect(clippy::too_many_arguments, reason = "each is one number of the sentence")]
     pub(crate) fn new(
         reservation_id: ReservationId,
         step: Option<&str>,

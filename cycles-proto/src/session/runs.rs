@@ -18,7 +18,6 @@ pub struct StepKey {
 
 /// The key of a step that has ended, to wait until its cost is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[must_use = "the step counts as charged once its cost is stored"]
 pub struct EndedStep {
     run: ReservationKey,
     version: u64,
