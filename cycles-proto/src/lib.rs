@@ -21,6 +21,7 @@ pub mod models;
 pub mod money;
 pub mod outcome;
 mod reservation;
+pub mod run;
 pub mod session;
 mod settlement;
 pub mod stats;
@@ -40,7 +41,8 @@ pub use journal::record;
 pub use meter::Reading;
 pub use outcome::{
     ActionError, CallContext, Error, ErrorReply, Event, Failure, FailureKind, Flushed, InvalidCall,
-    InvalidCommit, OperationKind, Outcome, Receipt, TransportError, UnreadableReply,
+    InvalidCommit, OperationKind, Outcome, Receipt, RunEnd, RunExhausted, RunOver, TransportError,
+    UnreadableReply,
 };
 pub use session::Session;
 pub use stats::Stats;

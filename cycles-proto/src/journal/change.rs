@@ -9,6 +9,7 @@ use super::file::{File, Files, LOOKS};
 use super::op::{FileOp, OpFailure};
 use super::procedure::Next;
 use super::record::{JournalRecord, RecordId, file_name, legacy_file_name, waiting_file_name};
+use super::run_file::{become_record, of_run, put_total, remove_total};
 use super::second_costs_seen::Seen;
 use super::temporary_file::{Temp, remove_superseded};
 use super::write::JournalWrite;
@@ -20,6 +21,8 @@ use crate::outcome::{Aside, StoreFailure};
 pub struct Changed {
     /// The costs whose records have started or stopped waiting.
     pub(super) waiting: Vec<(RecordId, bool)>,
+    /// The run whose file now exists, or does not exist any more.
+    pub(super) run: Option<(RecordId, bool)>,
     needs_sync: bool,
 }
 
@@ -47,15 +50,17 @@ pub fn change<'a>(
     seen: &Seen,
 ) -> Next<'a, Result<Changed, ChangeFailure>> {
     let next = match write {
-        JournalWrite::Put(_) => None,
+        JournalWrite::Put(_) | JournalWrite::PutRun(_) => None,
         JournalWrite::Remove(_) | JournalWrite::SetAside(..) => seen.next_after(write.id()),
     };
+    let has_run = seen.has_run(write.id());
     Next::of(move |mailbox| async move {
         let files = Files::new(mailbox, base_url);
         let changed = match write {
-            JournalWrite::Put(record) => put(&files, record).await,
-            JournalWrite::Remove(id) => remove(&files, id, next).await,
-            JournalWrite::SetAside(record, aside) => set_aside(&files, record, *aside, next).await,
+            JournalWrite::PutRun(total) => put_total(&files, total).await,
+            JournalWrite::Put(record) => put(&files, record, has_run).await,
+            JournalWrite::Remove(id) => remove(&files, id, next, has_run).await,
+            JournalWrite::SetAside(record, aside) => set_aside(&files, record, *aside, next, has_run).await,
         };
         changed.map_err(|why| ChangeFailure {
             why,
@@ -65,26 +70,30 @@ pub fn change<'a>(
     })
 }
 
-async fn put(files: &Files<'_>, record: &JournalRecord) -> Result<Changed, OpFailure> {
+async fn put(files: &Files<'_>, record: &JournalRecord, has_run: bool) -> Result<Changed, OpFailure> {
     let home = OsString::from(file_name(record.reservation_id()));
     prepare(files).await?;
-    let result = match write(files, &home, record).await {
+    let result = match write(files, &home, record, has_run).await {
         // The directory was deleted, or the temporary file of a suspended process was cleaned up.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             prepare(files).await?;
-            write(files, &home, record).await
+            write(files, &home, record, has_run).await
         }
         result => result,
     };
     let waits = result.map_err(|cause| OpFailure::of("write the record", &home, cause))?;
     Ok(Changed {
         waiting: waits.then(|| (record.id().clone(), true)).into_iter().collect(),
+        run: has_run.then(|| (of_run(record.id()), false)),
         needs_sync: true,
     })
 }
 
 /// Writes the record. Returns whether it waits because another cost has the reservation's name.
-async fn write(files: &Files<'_>, home: &OsStr, record: &JournalRecord) -> io::Result<bool> {
+async fn write(files: &Files<'_>, home: &OsStr, record: &JournalRecord, has_run: bool) -> io::Result<bool> {
+    if has_run {
+        return become_record(files, home, record).await;
+    }
     let mut temp = Temp::write(files, home, record).await?;
     let waits = place(files, &mut temp, home, record.id()).await;
     temp.put_down(files).await;
@@ -92,7 +101,12 @@ async fn write(files: &Files<'_>, home: &OsStr, record: &JournalRecord) -> io::R
 }
 
 /// Gives the file the reservation's name if that is free or has the same cost, and otherwise its waiting name.
-async fn place(files: &Files<'_>, temp: &mut Temp, home: &OsStr, id: &RecordId) -> io::Result<bool> {
+pub(super) async fn place(
+    files: &Files<'_>,
+    temp: &mut Temp,
+    home: &OsStr,
+    id: &RecordId,
+) -> io::Result<bool> {
     for _ in 0..LOOKS {
         let is_named = match files.read(home).await {
             Ok(File::Nothing) => temp.name_unless_taken(files, home).await?,
@@ -111,7 +125,16 @@ async fn place(files: &Files<'_>, temp: &mut Temp, home: &OsStr, id: &RecordId) 
 
 /// Removes the record of a cost, even if it waits, has an outdated name, or was set aside as stale and settled by
 /// force.
-async fn remove(files: &Files<'_>, id: &RecordId, next: Option<RecordId>) -> Result<Changed, OpFailure> {
+async fn remove(
+    files: &Files<'_>,
+    id: &RecordId,
+    next: Option<RecordId>,
+    has_run: bool,
+) -> Result<Changed, OpFailure> {
+    if has_run {
+        // First, because the other one has the final total.
+        remove_total(files, id).await?;
+    }
     for name in places(id).into_iter().chain(stale(id)) {
         let removed = match Temp::take(files, &name, id).await {
             Ok(Some(temp)) => temp.remove(files).await,
@@ -122,6 +145,7 @@ async fn remove(files: &Files<'_>, id: &RecordId, next: Option<RecordId>) -> Res
     }
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
+        run: has_run.then(|| (of_run(id), false)),
         // If the record comes back, it is sent under its old key, so it counts once.
         needs_sync: false,
     })
@@ -133,9 +157,16 @@ async fn set_aside(
     record: &JournalRecord,
     aside: Aside,
     next: Option<RecordId>,
+    has_run: bool,
 ) -> Result<Changed, OpFailure> {
     prepare(files).await?;
     let id = record.id();
+    if has_run {
+        // Its record could not be written before.
+        let home = OsString::from(file_name(&id.reservation));
+        let became = become_record(files, &home, record).await;
+        became.map_err(|cause| OpFailure::of("write the record", &home, cause))?;
+    }
     let names = aside.file_names(id).map(OsString::from);
     let mut is_kept = false;
     let stale = stale(id).into_iter().filter(|name| !names.contains(name));
@@ -160,6 +191,7 @@ async fn set_aside(
     }
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
+        run: has_run.then(|| (of_run(id), false)),
         needs_sync: true,
     })
 }
@@ -210,7 +242,7 @@ async fn bring_forward(files: &Files<'_>, ended: &RecordId, next: Option<RecordI
     waiting
 }
 
-async fn prepare(files: &Files<'_>) -> Result<(), OpFailure> {
+pub(super) async fn prepare(files: &Files<'_>) -> Result<(), OpFailure> {
     let prepared = files.done(FileOp::Prepare).await;
     prepared.map_err(|cause| OpFailure::of_directory("use", cause))
 }
@@ -235,7 +267,17 @@ impl Changed {
     pub(super) fn of_waiting(id: &RecordId, waits: bool) -> Self {
         Self {
             waiting: vec![(id.clone(), waits)],
+            run: None,
             needs_sync: false,
+        }
+    }
+
+    /// A change of a run's file, which exists now or does not exist any more.
+    pub(super) fn of_run(id: &RecordId, exists: bool) -> Self {
+        Self {
+            waiting: Vec::new(),
+            run: Some((of_run(id), exists)),
+            needs_sync: true,
         }
     }
 

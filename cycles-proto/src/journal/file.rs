@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::Arc;
 
-use super::op::{FileOp, Found, How, Looks, OpOutcome};
+use super::op::{FileOp, Found, How, Looks, OpOutcome, OpResult};
 use super::procedure::Mailbox;
 use super::record::{InvalidRecord, JournalRecord, RecordId};
 
@@ -103,6 +103,10 @@ impl<'a> Files<'a> {
             return Err(unexpected());
         };
         Ok(name)
+    }
+
+    pub(super) fn ask(&self, op: FileOp) -> impl Future<Output = OpResult> {
+        self.mailbox.ask(op)
     }
 
     pub(super) async fn is_writer_alive(&self, process: u32, number: Option<u32>) -> bool {

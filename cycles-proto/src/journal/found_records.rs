@@ -55,6 +55,13 @@ impl FoundRecords {
                 events.push(Event::second_cost(id.clone(), show(file)));
             }
         }
+        for file in &self.scan.abandoned_runs {
+            if seen.note_told_run(file) {
+                let reason = "it has the total of a run, and it cannot be known whether the program that runs it has \
+                              ended, so the total is not charged";
+                events.push(Event::record_unreadable(show(file), reason));
+            }
+        }
         let elsewhere = self.scan.of_others + self.beside;
         if seen.note_reading() && elsewhere > 0 {
             let base = directory.parent().unwrap_or(directory);
@@ -76,7 +83,7 @@ impl FoundRecords {
     /// How many files could not be read. Each may be a cost.
     pub fn unread(&self) -> usize {
         let stale = self.stale.iter().filter(|aside| aside.record.is_none());
-        self.scan.problems.len() - self.quarantined() + stale.count()
+        self.scan.problems.len() - self.quarantined() + stale.count() + self.scan.abandoned_runs.len()
     }
 
     /// The records; those that were set aside come last.

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 
 use bytes::Bytes;
 
-use super::op::{FileOp, Found, How, LONGEST_NAME, Looks, OpOutcome, OpResult, Temporary};
+use super::op::{FileOp, Found, How, LONGEST_NAME, Looks, OpOutcome, OpResult, Owner, Temporary};
 
 /// A directory in memory. Clones are independent, so a clone can serve as the state that a crash leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -155,6 +155,8 @@ impl Memory {
                 }
             },
             FileOp::IsWriterAlive { .. } => Ok(OpOutcome::IsSo(true)),
+            FileOp::Own => Ok(OpOutcome::Name(format!("{process}").into())),
+            FileOp::LookForOwner { .. } => Ok(OpOutcome::Owner(Owner::Running)),
         }
     }
 

@@ -71,6 +71,16 @@ pub enum FileOp {
         /// The process's number for the file.
         number: Option<u32>,
     },
+    /// Become the owner of runs in this directory, if this client is not that yet, and keep the
+    /// [lock file](super::owner_lock_name) locked from now on as long as the client lives: [`OpOutcome::Name`] with the
+    /// owner's name, the same each time. The name contains no dot, and no other client ever has it. Where files cannot
+    /// be locked, the name is all there is.
+    Own,
+    /// Find out whether this owner of runs is gone: [`OpOutcome::Owner`].
+    LookForOwner {
+        /// The owner's name.
+        owner: String,
+    },
     /// Make all earlier renames durable: [`OpOutcome::Done`]. One sync may serve many changes.
     Sync,
 }
@@ -83,6 +93,8 @@ impl FileOp {
             | Self::Neighbours
             | Self::Sync
             | Self::List { .. }
+            | Self::Own
+            | Self::LookForOwner { .. }
             | Self::IsWriterAlive { .. } => (None, None),
             // The file is written under a temporary name, not under this one.
             Self::Write { .. } => (None, None),
@@ -127,6 +139,20 @@ pub enum OpOutcome {
     Looks(Option<Looks>),
     /// The answer to a yes-or-no question.
     IsSo(bool),
+    /// What is known of an owner of runs.
+    Owner(Owner),
+}
+
+/// What is known of an owner of runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// It has its lock: it runs, however long it has done nothing.
+    Running,
+    /// It has ended: its lock is free, on a file system where a running owner would have it.
+    Gone,
+    /// Neither is certain: there is no lock file, its file system has no locks, or the lock of another machine may not
+    /// be seen here.
+    Unknown,
 }
 
 /// The result of opening a name.

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use super::abandoned_temporary::is_writer_dead;
 use super::file::{File, Files};
+use super::op::Owner;
 use super::op::{FileOp, Looks, OpFailure, Temporary};
 use super::procedure::Next;
 use super::quarantine::quarantine;
 use super::record::{InvalidRecord, JournalRecord, RecordId, file_name, waiting_file_name};
+use super::run_file::{Left, is_run, look_at_run, owner_of, owner_of_lock, owner_of_unfinished};
 use super::temporary_file::{Temp, has_ending, remove_superseded, was_taken};
 use crate::outcome::Aside;
 
@@ -26,6 +28,9 @@ pub struct Scan {
     pub problems: Vec<Problem>,
     /// The records that wait because another cost has their reservation's name, with their files.
     pub waiting: Vec<(RecordId, PathBuf)>,
+    /// Files of runs whose owner may have ended, but it cannot be known. Each may hold the total of a run that nobody
+    /// settles.
+    pub abandoned_runs: Vec<PathBuf>,
     /// How many records belong to other addresses.
     pub of_others: usize,
 }
@@ -57,7 +62,8 @@ pub struct SetAside {
 /// Finds the records to settle. Files that are not records are renamed to `.corrupt` and reported. Records under old
 /// names get their new ones, and a record that waited for another cost of its reservation gets the reservation's name
 /// once it is free. A complete record that a dead writer left behind is used; its other temporary files are removed
-/// after an hour. Records of addresses other than `base_url` are left alone.
+/// after an hour. Records of addresses other than `base_url` are left alone. The total of a run whose owner is gone
+/// becomes a record.
 ///
 /// Pass the result to [`Seen::note_scan`](super::Seen::note_scan).
 pub fn scan(base_url: &str) -> Next<'_, Result<Scan, OpFailure>> {
@@ -94,6 +100,7 @@ pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, OpFailure> {
             scan.bring_home(&name, record).await;
         }
     }
+    scan.look_at_runs().await?;
     for name in names(files, &[Temporary::Written.ending(), Temporary::Taken.ending()]).await? {
         scan.clean_up(&name).await;
     }
@@ -150,7 +157,7 @@ pub(super) async fn beside(files: &Files<'_>) -> usize {
     };
     let is_record = |name: &OsString| {
         name.as_encoded_bytes().starts_with(b"v2-")
-            && (has_ending(name, ".json") || has_ending(name, ".waiting"))
+            && (has_ending(name, ".json") || has_ending(name, ".waiting") || is_run(name))
     };
     let mut records = 0;
     for directory in files.neighbours().await.unwrap_or_default() {
@@ -213,6 +220,36 @@ impl Scanning<'_> {
             invalid: Some(invalid),
             moved_to: Some(moved.into()),
         });
+    }
+
+    /// Makes the totals that owners left records, and removes the locks of owners that left none.
+    async fn look_at_runs(&mut self) -> Result<(), OpFailure> {
+        let names = names(self.files, &[".run", ".lock"]).await?;
+        let (runs, locks): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_run(name));
+        for name in &runs {
+            match look_at_run(self.files, name).await {
+                Left::Total(total) => self.bring_home(name, *total).await,
+                Left::Other => {
+                    self.look_at(name.clone()).await;
+                }
+                Left::InUse => {}
+                Left::Unknown => self.found.abandoned_runs.push(name.into()),
+            }
+        }
+        for name in locks {
+            let Some(owner) = owner_of_lock(&name) else {
+                continue;
+            };
+            let looks = self.files.look(&name).await;
+            let is_old =
+                matches!(looks, Ok(Some(looks)) if age(&name, looks).is_some_and(|age| age >= STALE));
+            let is_used = runs.iter().any(|run| owner_of(run) == Some(owner));
+            if is_old && !is_used && self.files.owner(owner).await == Owner::Gone {
+                // If that fails, the next scan tries again.
+                let _ = self.files.remove(&name).await;
+            }
+        }
+        Ok(())
     }
 
     /// Gives a record its proper name, unless another record of its reservation has it.
@@ -302,6 +339,13 @@ impl Scanning<'_> {
             return;
         };
         let Some(age) = age(temp, looks) else { return };
+        if let Some(owner) = owner_of_unfinished(temp) {
+            if age >= STALE || self.files.owner(owner).await == Owner::Gone {
+                // If that fails, the next scan tries again.
+                let _ = self.files.remove(temp).await;
+            }
+            return;
+        }
         let cleaned = match self.files.read(temp).await {
             Ok(File::Record(record)) if self.files.is_ours(&record) => {
                 if is_writer_dead(self.files, temp, age).await {
@@ -360,6 +404,9 @@ impl Scan {
             problem.moved_to = problem.moved_to.take().map(|name| directory.join(name));
         }
         for (_, file) in &mut self.waiting {
+            *file = directory.join(&file);
+        }
+        for file in &mut self.abandoned_runs {
             *file = directory.join(&file);
         }
         self

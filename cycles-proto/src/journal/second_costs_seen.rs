@@ -1,9 +1,12 @@
-//! Which second costs of reservations a client has seen in its directory, and which of them it has reported.
+//! What a client has seen in its directory: second costs of reservations and the files of its runs, and which of those
+//! it has reported.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use super::change::Changed;
 use super::record::RecordId;
+use super::run_file::of_run;
 use super::scan::Scan;
 
 /// What a client knows about its directory: which second costs wait in it, and which of them it has reported. One per
@@ -14,6 +17,10 @@ pub struct Seen {
     waiting: BTreeSet<RecordId>,
     /// The waiting costs that were reported.
     told: BTreeSet<RecordId>,
+    /// The runs of this client that have a file.
+    runs: BTreeSet<RecordId>,
+    /// The files of other runs that were reported.
+    told_runs: BTreeSet<PathBuf>,
     was_read: bool,
 }
 
@@ -27,6 +34,21 @@ impl Seen {
                 self.waiting.remove(id);
             }
         }
+        match &changed.run {
+            Some((id, true)) => drop(self.runs.insert(id.clone())),
+            Some((id, false)) => drop(self.runs.remove(id)),
+            None => {}
+        }
+    }
+
+    /// Whether the run that is settled under this key has a file of this client.
+    pub(super) fn has_run(&self, id: &RecordId) -> bool {
+        !self.runs.is_empty() && self.runs.contains(&of_run(id))
+    }
+
+    /// Notes that the file of this run is reported. Returns `false` if it was reported before.
+    pub(super) fn note_told_run(&mut self, file: &Path) -> bool {
+        self.told_runs.insert(file.to_owned())
     }
 
     /// Notes a scan of the directory.

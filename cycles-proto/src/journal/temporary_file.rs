@@ -69,6 +69,34 @@ impl Temp {
         }
     }
 
+    /// A file with this name, which is to be renamed.
+    pub(super) fn at(name: OsString) -> Self {
+        Self {
+            name: Some(name),
+            place: None,
+        }
+    }
+
+    /// Renames the file, in place of another one with this name, which must belong to this client alone.
+    pub(super) async fn rename_over(mut self, files: &Files<'_>, to: &OsStr) -> io::Result<()> {
+        let Some(name) = &self.name else { return Ok(()) };
+        match files.rename(name, to, How::Replace).await {
+            // If it is gone, it was renamed in spite of the error.
+            Err(_)
+                if matches!(files.look(name).await, Ok(None))
+                    && matches!(files.look(to).await, Ok(Some(_))) =>
+            {
+                self.name = None;
+            }
+            Err(error) => {
+                self.put_down(files).await;
+                return Err(error);
+            }
+            Ok(()) => self.name = None,
+        }
+        Ok(())
+    }
+
     /// Renames the file unless the name is taken. Returns `false` if it is.
     pub(super) async fn name_unless_taken(&mut self, files: &Files<'_>, to: &OsStr) -> io::Result<bool> {
         let Some(name) = &self.name else { return Ok(true) };

@@ -11,6 +11,9 @@ use crate::outcome::Aside;
 pub enum JournalWrite {
     /// Write the record, replacing an older one of the same cost.
     Put(JournalRecord),
+    /// Write the total of a run so far, replacing an older one. It is not a record yet: it becomes one with the next
+    /// [`Put`](Self::Put) under its key or, if this client is gone, with the next scan.
+    PutRun(JournalRecord),
     /// The cost is settled: remove its record.
     Remove(RecordId),
     /// The cost cannot be settled: keep its record under another name, where a person finds it and no replay does. If
@@ -22,7 +25,7 @@ impl JournalWrite {
     /// The cost that the change concerns.
     pub fn id(&self) -> &RecordId {
         match self {
-            Self::Put(record) | Self::SetAside(record, _) => record.id(),
+            Self::Put(record) | Self::PutRun(record) | Self::SetAside(record, _) => record.id(),
             Self::Remove(id) => id,
         }
     }
@@ -31,6 +34,9 @@ impl JournalWrite {
     pub fn consequence(&self) -> &'static str {
         match self {
             Self::Put(_) => "Until the cost is settled, only this process knows of it",
+            Self::PutRun(_) => {
+                "Until the run ends or another of its steps is stored, only this process knows what its last steps cost"
+            }
             Self::Remove(_) => {
                 "The cost is settled but its record stays, so it is sent again under the same key, and counts only once"
             }

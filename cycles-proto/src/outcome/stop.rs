@@ -15,4 +15,6 @@ pub enum Stop {
     Refused,
     /// The action has been running for longer than [`max_lease_age`](crate::config::Settings::max_lease_age) allows.
     TooOld,
+    /// The run has lasted as long as it may.
+    MaxDuration,
 }

@@ -10,10 +10,12 @@ use super::cost_record::About;
 use super::heartbeat::{Heartbeat, Scene};
 use super::releasing::Releasing;
 use super::reserving::Granted;
+use super::run::AtTheEnd;
 use crate::journal::record::Purpose;
 use crate::meter::{Meter, partial};
 use crate::models::{Amount, CommitRequest};
 use crate::outcome::{ActualSource, Event, Grant, InvalidCommit, Outcome, ReleaseReason, Released};
+use crate::run::Draws;
 use crate::settlement::Settlement;
 use crate::step::Step;
 use crate::ticket::Ticket;
@@ -22,7 +24,7 @@ use crate::time::Now;
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) grant: Grant,
-    about: About,
+    pub(super) about: About,
     heartbeat: Heartbeat,
     /// A lower bound on the cost so far.
     spent: i64,
@@ -31,6 +33,8 @@ pub(super) struct Held {
     /// Why a cost that was handed over or reported could not be accepted. This proves that there is a cost.
     untaken: Option<Box<InvalidCommit>>,
     settlement: Option<Box<Settlement>>,
+    /// The steps, if the reservation is a run.
+    pub(super) run: Option<Box<Draws>>,
 }
 
 impl Held {
@@ -58,6 +62,7 @@ impl Held {
             counted: 0,
             untaken: None,
             settlement: None,
+            run: None,
         }
     }
 
@@ -77,8 +82,12 @@ impl Held {
                 step @ (Step::Send(_) | Step::Store(..) | Step::Notify(_)) => return Ok(Some(step)),
             }
         }
+        if let Some(step) = self.poll_run(common, now) {
+            return Ok(Some(step));
+        }
         self.tell_if_lost(common, now);
         let is_settling = self.settlement.is_some();
+        let ends = self.end_of_run(now);
         let (heartbeat, mut scene) = self.heartbeat(common, now);
         if let Some(step) = heartbeat.poll(&mut scene) {
             return Ok(Some(step));
@@ -87,7 +96,10 @@ impl Held {
             return Ok(None);
         }
         Ok(Some(Step::Wait(
-            wake.into_iter().chain(heartbeat.wake(is_settling)).min(),
+            wake.into_iter()
+                .chain(heartbeat.wake(is_settling))
+                .chain(ends)
+                .min(),
         )))
     }
 
@@ -174,6 +186,7 @@ impl Held {
         if self.settlement.is_some() {
             return Err(InvalidCommit::AlreadyCommitted);
         }
+        self.check_is_no_run()?;
         self.about
             .check_amount("spent", amount)
             .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
@@ -181,6 +194,17 @@ impl Held {
     }
 
     pub(super) fn commit(
+        &mut self,
+        common: &mut Common,
+        now: Now,
+        request: CommitRequest,
+    ) -> Result<(), InvalidCommit> {
+        self.check_is_no_run()?;
+        self.settle(common, now, request)
+    }
+
+    /// Begins to settle this cost.
+    pub(super) fn settle(
         &mut self,
         common: &mut Common,
         now: Now,
@@ -209,6 +233,7 @@ impl Held {
     ///
     /// - a cost that was handed over before is settled as usual;
     /// - spending that was reported or counted is committed, marked as partial;
+    /// - the total of a run is committed, with what its open steps have spent;
     /// - if it is only known that something was spent, the budget stays held until the lease ends;
     /// - without spending, the budget is released.
     pub(super) fn end_without_a_commit(
@@ -219,6 +244,11 @@ impl Held {
     ) -> Option<Phase> {
         if self.settlement.is_some() {
             return None;
+        }
+        match self.end_of_all_steps(common, now) {
+            AtTheEnd::Settles => return None,
+            AtTheEnd::SpentSomething => return Some(self.leave_to_expire(common, now)),
+            AtTheEnd::SpentNothing => {}
         }
         let untaken = self.untaken.take();
         let spent = self.spent.max(self.counted);
@@ -239,10 +269,7 @@ impl Held {
         }
         if let Some(why) = untaken {
             self.tell_untaken(common, why, None);
-            // Something was spent, so the budget is not given back before the lease ends.
-            let (heartbeat, mut scene) = self.heartbeat(common, now);
-            heartbeat.dismiss(&mut scene);
-            return Some(Phase::ended(Outcome::Released(Released::LeftToExpire(None))));
+            return Some(self.leave_to_expire(common, now));
         }
         let until = self.heartbeat.lasts_until();
         let ttl = Duration::from_millis(self.about.ttl_ms);
@@ -253,7 +280,14 @@ impl Held {
         Some(Phase::Releasing(Box::new(Releasing::new(id, reason, until))))
     }
 
-    fn tell_untaken(&self, common: &mut Common, why: Box<InvalidCommit>, charged: Option<Amount>) {
+    /// Something was spent, so the budget is not given back before the lease ends.
+    fn leave_to_expire(&mut self, common: &mut Common, now: Now) -> Phase {
+        let (heartbeat, mut scene) = self.heartbeat(common, now);
+        heartbeat.dismiss(&mut scene);
+        Phase::ended(Outcome::Released(Released::LeftToExpire(None)))
+    }
+
+    pub(super) fn tell_untaken(&self, common: &mut Common, why: Box<InvalidCommit>, charged: Option<Amount>) {
         common.events.push(Event::CostNotTaken {
             info: None,
             reservation_id: self.grant.reservation_id.clone(),
@@ -262,7 +296,11 @@ impl Held {
         });
     }
 
-    fn heartbeat<'a>(&'a mut self, common: &'a mut Common, now: Now) -> (&'a mut Heartbeat, Scene<'a>) {
+    pub(super) fn heartbeat<'a>(
+        &'a mut self,
+        common: &'a mut Common,
+        now: Now,
+    ) -> (&'a mut Heartbeat, Scene<'a>) {
         let scene = Scene {
             common,
             id: &self.grant.reservation_id,

@@ -27,6 +27,7 @@ mod phase;
 mod releasing;
 mod reserving;
 mod results;
+pub(crate) mod run;
 mod verifying_grant;
 
 use core::time::Duration;
@@ -48,7 +49,7 @@ use crate::journal::record::{JournalRecord, Purpose};
 use crate::meter::{End, Meter, Settle};
 use crate::models::{
     Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest, ReservationCreateResponse,
-    ReservationExtendResponse,
+    ReservationExtendResponse, ReservationId,
 };
 use crate::outcome::{
     Error, Failure, FailureKind, Grant, InvalidCommit, OperationKind, Outcome, Receipt, ReleaseReason,
@@ -65,6 +66,8 @@ use crate::wire::{Answer, Reader, Reads};
 pub struct Reservation {
     common: Common,
     phase: Phase,
+    /// The reservation's id, if it is a run.
+    run: Option<Box<ReservationId>>,
 }
 
 impl Reservation {
@@ -83,6 +86,7 @@ impl Reservation {
         Ok(Self {
             common,
             phase: Phase::Reserving(Box::new(reserving)),
+            run: None,
         })
     }
 
@@ -127,6 +131,7 @@ impl Reservation {
         Self {
             common,
             phase: Phase::Resumed(Box::new(settlement)),
+            run: None,
         }
     }
 
@@ -288,8 +293,16 @@ impl Reservation {
     /// Reports that a change to the journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         self.common.at(now);
+        if let Phase::Held(held) = &mut self.phase
+            && !ticket.is_of_a_settlement()
+        {
+            return held.handle_total_stored(&mut self.common, ticket, stored);
+        }
         if let Some(settlement) = self.phase.settlement_mut() {
             settlement.handle_stored(ticket, stored);
+        }
+        if let Phase::Held(held) = &mut self.phase {
+            held.note_record_stored();
         }
     }
 

@@ -231,7 +231,7 @@ impl Session {
     }
 
     /// Notes that the reservation is ending, so that flushes wait for it.
-    fn note_ending(&mut self, now: Now, key: SlabKey) {
+    pub(super) fn note_ending(&mut self, now: Now, key: SlabKey) {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;
         };
@@ -276,7 +276,7 @@ impl Session {
         self.reservations.get(key.0).map(|reservation| &**reservation)
     }
 
-    fn machine(&self, key: ReservationKey) -> Option<&Reservation> {
+    pub(super) fn machine(&self, key: ReservationKey) -> Option<&Reservation> {
         self.reservation(key)?.machine()
     }
 }

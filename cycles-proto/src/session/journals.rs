@@ -94,7 +94,8 @@ impl Session {
         let principal = reservation.principal;
         let puts = match &write {
             JournalWrite::Put(record) => Some(Box::new(record.id().clone())),
-            JournalWrite::Remove(_) | JournalWrite::SetAside(..) => None,
+            // The total of a run becomes a record only at its end.
+            JournalWrite::PutRun(_) | JournalWrite::Remove(_) | JournalWrite::SetAside(..) => None,
         };
         if let (JournalWrite::Put(record), None) = (&write, &reservation.record) {
             reservation.record = Some(Box::new(record.id().clone()));

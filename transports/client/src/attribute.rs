@@ -12,6 +12,7 @@ use futures::stream::Stream;
 use crate::client::Client;
 use crate::guard_meter;
 use crate::metered_stream::Metered;
+use crate::run::{Run, Step};
 use crate::with_cycles::{open, try_with_cycles};
 
 /// Pairs a stream, which the body of a guarded function made, with the function that reads an item's price.
@@ -48,6 +49,34 @@ where
         Ok((value, actual))
     });
     Ok(ended.await?.value)
+}
+
+/// Runs the body of a function that is a step of a run, and returns the value that it
+/// [ended](cycles_proto::attribute::ended) with. If the cost is unknown, the estimate is charged.
+///
+/// # Errors
+/// The body's own error, unchanged, or the reason why it did not run.
+pub async fn step<T, E, B, A>(run: Run, step: Step, body: B) -> Result<T, NotCompleted<E>>
+where
+    B: Future<Output = Result<(T, A), E>>,
+    A: FnOnce(&T, &Unit) -> Option<Amount>,
+{
+    let ended = run.try_step(step, |context| async move {
+        let (value, actual) = body.await?;
+        let actual = context.cost(&value, actual);
+        Ok((value, actual))
+    });
+    Ok(ended.await?.value)
+}
+
+/// Clones the run that an attribute names.
+pub fn run(run: &Run) -> Run {
+    run.clone()
+}
+
+/// The unit of a run.
+pub fn unit_of(run: &Run) -> Unit {
+    run.unit().clone()
 }
 
 /// Runs the body of a guarded function that makes a stream, and returns the stream that it [made](made), metered. The

@@ -22,6 +22,7 @@ mod metered_stream;
 mod operations;
 #[cfg(feature = "async")]
 mod pages;
+pub mod run;
 mod span;
 mod stats;
 mod sync;
@@ -50,6 +51,6 @@ pub use cycles_proto::session::Close;
 pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, Stats, TraceParent,
-    TransportError, UnixMillis, models, money,
+    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted,
+    RunOver, Stats, TraceParent, TransportError, UnixMillis, models, money,
 };

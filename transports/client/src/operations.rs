@@ -25,7 +25,7 @@ impl Client {
     /// # Errors
     /// Any [`Error`]. A denial is not an error here, but a decision.
     pub async fn decide(&self, request: &DecisionRequest) -> Result<DecisionResponse, Error> {
-        self.run(|config, seed| Operation::decide(config, request, seed))
+        self.make(|config, seed| Operation::decide(config, request, seed))
             .await
     }
 
@@ -40,7 +40,7 @@ impl Client {
         &self,
         request: &ReservationCreateRequest,
     ) -> Result<ReservationCreateResponse, Error> {
-        self.run(|config, seed| Operation::create_reservation(config, request, seed))
+        self.make(|config, seed| Operation::create_reservation(config, request, seed))
             .await
     }
 
@@ -67,7 +67,7 @@ impl Client {
         id: &ReservationId,
         request: &CommitRequest,
     ) -> Result<CommitResponse, Error> {
-        self.run(|config, seed| Operation::commit_reservation(config, id, request, seed))
+        self.make(|config, seed| Operation::commit_reservation(config, id, request, seed))
             .await
     }
 
@@ -80,7 +80,7 @@ impl Client {
         id: &ReservationId,
         request: &ReleaseRequest,
     ) -> Result<ReleaseResponse, Error> {
-        self.run(|config, seed| Operation::release_reservation(config, id, request, seed))
+        self.make(|config, seed| Operation::release_reservation(config, id, request, seed))
             .await
     }
 
@@ -93,7 +93,7 @@ impl Client {
         id: &ReservationId,
         request: &ReservationExtendRequest,
     ) -> Result<ReservationExtendResponse, Error> {
-        self.run(|config, seed| Operation::extend_reservation(config, id, request, seed))
+        self.make(|config, seed| Operation::extend_reservation(config, id, request, seed))
             .await
     }
 
@@ -102,7 +102,7 @@ impl Client {
     /// # Errors
     /// Any [`Error`]; an expired reservation is a 410 here, but lists still contain it.
     pub async fn get_reservation(&self, id: &ReservationId) -> Result<ReservationDetail, Error> {
-        self.run(|config, seed| Operation::get_reservation(config, id, seed))
+        self.make(|config, seed| Operation::get_reservation(config, id, seed))
             .await
     }
 
@@ -114,7 +114,7 @@ impl Client {
         &self,
         params: &ListReservationsParams,
     ) -> Result<ReservationListResponse, Error> {
-        self.run(|config, seed| Operation::list_reservations(config, params, seed))
+        self.make(|config, seed| Operation::list_reservations(config, params, seed))
             .await
     }
 
@@ -123,7 +123,7 @@ impl Client {
     /// # Errors
     /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up on a cost.
     pub async fn create_event(&self, request: &EventCreateRequest) -> Result<EventCreateResponse, Error> {
-        self.run(|config, seed| Operation::create_event(config, request, seed))
+        self.make(|config, seed| Operation::create_event(config, request, seed))
             .await
     }
 
@@ -132,7 +132,7 @@ impl Client {
     /// # Errors
     /// Any [`Error`].
     pub async fn get_balances(&self, params: &BalanceParams) -> Result<BalanceResponse, Error> {
-        self.run(|config, seed| Operation::get_balances(config, params, seed))
+        self.make(|config, seed| Operation::get_balances(config, params, seed))
             .await
     }
 
@@ -142,7 +142,7 @@ impl Client {
     /// # Errors
     /// Any [`Error`].
     pub async fn get_evidence(&self, id: &EvidenceId) -> Result<CyclesEvidenceEnvelope, Error> {
-        self.run(|config, seed| Operation::get_evidence(config, id, seed))
+        self.make(|config, seed| Operation::get_evidence(config, id, seed))
             .await
     }
 
@@ -151,7 +151,7 @@ impl Client {
     /// # Errors
     /// Any [`Error`]; a server that publishes no keys returns 404.
     pub async fn get_evidence_jwks(&self) -> Result<CyclesEvidenceJwks, Error> {
-        self.run(Operation::get_evidence_jwks).await
+        self.make(Operation::get_evidence_jwks).await
     }
 
     /// Asks whether the server is ready.
@@ -159,7 +159,7 @@ impl Client {
     /// # Errors
     /// Any [`Error`]; a server that is up but not ready is not an error.
     pub async fn health(&self) -> Result<HealthResponse, Error> {
-        self.run(Operation::health).await
+        self.make(Operation::health).await
     }
 
     /// Finds the reservation that was made with this key, whatever its state. Returns `None` if the server does not
@@ -189,11 +189,11 @@ impl Client {
     /// Only if there is no response: [`Error::Config`], [`Error::Validation`] and [`Error::Transport`].
     pub async fn raw<'a>(&self, request: impl Into<RawRequest<'a>>) -> Result<RawResponse, Error> {
         let request = request.into();
-        self.run(|config, seed| Operation::raw(config, request, seed))
+        self.make(|config, seed| Operation::raw(config, request, seed))
             .await
     }
 
-    async fn run<T: core::fmt::Debug + Send + 'static>(
+    async fn make<T: core::fmt::Debug + Send + 'static>(
         &self,
         start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
     ) -> Result<T, Error> {

@@ -17,7 +17,7 @@ pub fn records(dir: &Path, ending: &str) -> Vec<JournalRecord> {
 }
 
 /// The files of all principals with this ending (all files if it is empty) in a journal's directory.
-pub(super) fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+pub fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in fs::read_dir(dir).unwrap() {
         let folder = folder.unwrap().path();

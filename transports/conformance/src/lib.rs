@@ -16,6 +16,7 @@ pub mod recovery;
 mod refused_costs;
 mod request_headers;
 mod returned_values;
+mod runs;
 pub mod scripted;
 mod secrets;
 #[doc(hidden)]
@@ -28,12 +29,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use cycles_proto::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
+use cycles_proto::run::{RunConfig, Step};
 use cycles_proto::{
     CyclesConfig, Error, Event, Flushed, InvalidCommit, RawRequest, RawResponse, Receipt, Stats, UnixMillis,
 };
 
 pub use self::actions_without_a_cost::*;
-pub use self::files::{TempDir, records};
+pub use self::files::{TempDir, files, records};
 pub use self::intermediaries::*;
 pub use self::lease::*;
 pub use self::lost_answers::*;
@@ -42,6 +44,7 @@ pub use self::raw_answers::*;
 pub use self::refused_costs::*;
 pub use self::request_headers::*;
 pub use self::returned_values::*;
+pub use self::runs::*;
 pub use self::secrets::*;
 pub use self::statistics::*;
 pub use self::test_setup::{commit, request, request_for};
@@ -62,6 +65,8 @@ pub trait Adapter {
 pub trait Client: Debug + Sync {
     /// The guard of a reservation.
     type Guard: Guard;
+    /// A run.
+    type Run: Run;
 
     /// Makes a reservation.
     fn reserve(&self, request: ReservationCreateRequest) -> Result<Self::Guard, Error>;
@@ -72,6 +77,9 @@ pub trait Client: Debug + Sync {
         estimate: Amount,
         action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
     ) -> Result<(T, Result<Receipt, InvalidCommit>), Error>;
+
+    /// Starts a run.
+    fn run(&self, config: RunConfig) -> Result<Self::Run, Error>;
 
     /// Makes an arbitrary request, and returns the unparsed answer.
     fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error>;
@@ -98,6 +106,39 @@ pub trait Guard: Debug + Send {
     /// Meters a stream of items, each of which costs this many tokens or fails. Takes `take` of them, or fewer if the
     /// stream ends earlier, and drops the rest. Returns the items and the receipt of the cost.
     fn meter(self, items: Vec<Result<i64, ActionFailed>>, metering: Metering) -> Consumed;
+}
+
+/// A run.
+pub trait Run: Debug + Send + Sync {
+    /// Runs a step that costs `cost`, while `action` runs. If that fails, the step fails.
+    fn step(
+        &self,
+        step: Step,
+        cost: Amount,
+        action: impl FnOnce(&dyn Spending) -> Result<(), ActionFailed>,
+    ) -> Result<(), Error>;
+
+    /// Runs a step that costs `outer`, and inside of it another one that costs `inner`. Their estimates are their costs.
+    fn nested(&self, outer: Amount, inner: Amount) -> Result<(), Error>;
+
+    /// Keeps an amount, and runs a step that draws from it. Returns the result of the step, and what is left of the kept
+    /// amount and of the run.
+    fn keep_and_step(
+        &self,
+        keep: Amount,
+        step: Step,
+        cost: Amount,
+    ) -> Result<(Result<(), Error>, Amount, Amount), Error>;
+
+    fn left(&self) -> Amount;
+    fn is_lost(&self) -> bool;
+    fn reservation_id(&self) -> ReservationId;
+    fn finish(&self) -> Result<Option<Receipt>, Error>;
+}
+
+/// The context of a step: it may report what it has spent.
+pub trait Spending {
+    fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
 }
 
 /// How a stream is metered and consumed.
@@ -285,6 +326,15 @@ macro_rules! adapter_suite {
             a_metered_stream_that_ends_while_the_server_fails_is_charged_later
             the_statistics_say_what_the_ledger_says
             every_reservation_has_one_last_event_with_who_what_and_how_much
+            a_run_of_a_thousand_steps_64_at_a_time_is_exact_with_two_calls
+            a_run_that_has_too_little_left_refuses_a_step_and_a_denial_is_something_else
+            a_step_within_a_step_draws_from_the_run_as_well
+            a_run_keeps_an_amount_for_the_steps_that_draw_from_it
+            a_step_that_fails_or_panics_gives_back_or_is_charged_what_it_had_spent
+            a_run_whose_lease_is_lost_refuses_steps_and_is_charged_by_an_event
+            a_dropped_run_is_charged_what_its_steps_cost
+            a_run_that_cost_nothing_is_given_back
+            a_run_is_exact_though_its_journal_cannot_be_written
             a_raw_response_says_what_the_server_said
             a_raw_response_is_had_of_a_page_from_elsewhere_too
             the_key_is_nowhere

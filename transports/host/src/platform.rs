@@ -66,6 +66,32 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Opens a lock file that exists.
+pub(crate) fn open_existing_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    only_for_owner(&mut options);
+    options.open(path)
+}
+
+/// Whether a file is still what this path leads to.
+#[cfg(unix)]
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), path.symlink_metadata()) {
+        (Ok(file), Ok(there)) => id(file) == id(there),
+        (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => false,
+    }
+}
+
+/// Assumes it if there is a file.
+#[cfg(not(unix))]
+pub(crate) fn is_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
 #[cfg(unix)]
 fn only_for_owner(options: &mut OpenOptions) {
     use rustix::fs::OFlags;
@@ -236,29 +262,81 @@ pub(crate) fn sync_dir(_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Locks a file until it is closed. Returns false if another process, or another holder in this process, has the lock.
+/// The result of an attempt to lock a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locked {
+    /// It is locked, until it is closed.
+    Now,
+    /// Another process, or another holder in this process, has the lock.
+    ByAnother,
+    /// This system or this file system has no locks.
+    Never,
+}
+
+/// Locks a file until it is closed, unless another holder has the lock.
 #[cfg(all(
     unix,
     not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
 ))]
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+pub(crate) fn lock(file: &File) -> io::Result<Locked> {
     use rustix::fs::{FlockOperation, flock};
     use rustix::io::Errno;
 
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(Errno::WOULDBLOCK) => Ok(false),
-        // This file system has no locks: correctness does not depend on the claim.
-        Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK | Errno::INVAL) => Ok(true),
+        Ok(()) => Ok(Locked::Now),
+        Err(Errno::WOULDBLOCK) => Ok(Locked::ByAnother),
+        Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK | Errno::INVAL) => Ok(Locked::Never),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Without locks every process gets the claim; correctness does not depend on it.
 #[cfg(not(all(
     unix,
     not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
 )))]
-pub(crate) fn try_lock(_file: &File) -> io::Result<bool> {
-    Ok(true)
+pub(crate) fn lock(_file: &File) -> io::Result<Locked> {
+    Ok(Locked::Never)
+}
+
+/// Locks a file until it is closed. Returns false if another process, or another holder in this process, has the lock.
+/// Without locks every process gets it.
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    lock(file).map(|locked| locked != Locked::ByAnother)
+}
+
+/// Whether a file system belongs to this machine alone, so that no other machine can have a lock on it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn is_of_this_machine(path: &Path) -> bool {
+    // ext2 to ext4, XFS, Btrfs, tmpfs, ramfs, overlayfs, F2FS, ZFS, bcachefs: see statfs(2).
+    const LOCAL: [u64; 9] = [
+        0xEF53,
+        0x5846_5342,
+        0x9123_683E,
+        0x0102_1994,
+        0x8584_58F6,
+        0x794C_7630,
+        0xF2F5_2010,
+        0x2FC1_2FC1,
+        0xCA45_1A4E,
+    ];
+    // The magic numbers have 32 bits, and the type of the field depends on the architecture.
+    rustix::fs::statfs(path).is_ok_and(|found| LOCAL.contains(&(found.f_type as u64 & 0xFFFF_FFFF)))
+}
+
+/// Not known: then another machine may have the lock.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn is_of_this_machine(_path: &Path) -> bool {
+    false
+}
+
+/// A name for the time since this machine was started, which no other machine has, and no other start of this one;
+/// `None` if it is not known.
+pub(crate) fn boot() -> Option<String> {
+    let text = if cfg!(any(target_os = "linux", target_os = "android")) {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?
+    } else {
+        return None;
+    };
+    let name: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    (name.len() == 16).then_some(name)
 }

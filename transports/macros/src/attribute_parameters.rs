@@ -62,6 +62,8 @@ parameters! {
     Toolset = "toolset",
     Dimensions = "dimensions",
     Client = "client",
+    Run = "run",
+    Name = "name",
     UseEstimateIfActualNotProvided = "use_estimate_if_actual_not_provided",
     Crate = "crate",
 }

@@ -31,7 +31,8 @@ pub(crate) fn check(parameters: &Parameters, arguments: &[Argument]) -> Result<(
                 configuration_code::bare(&name, value, is_argument)
             })
     });
-    for problem in values.chain([units(parameters)]).filter_map(Result::err) {
+    let whole = [units(parameters), step(parameters)];
+    for problem in values.chain(whole).filter_map(Result::err) {
         match &mut problems {
             None => problems = Some(problem),
             Some(problems) => problems.combine(problem),
@@ -72,6 +73,11 @@ fn one(name: &str, value: &Expr) -> Result<()> {
                 "this must be a `CyclesClient`, such as `client = self.client`",
             )),
         },
+        Parameter::Run => match literal(value) {
+            None => Ok(()),
+            Some(_) => Err(wrong(value, "this must be a `Run`, such as `run = self.run`")),
+        },
+        Parameter::Name => text(name, value, 1..=256),
         // These are checked where their code is generated.
         Parameter::Estimate
         | Parameter::Actual
@@ -289,6 +295,42 @@ impl VisitMut for Leaves {
     fn visit_item_mut(&mut self, _: &mut Item) {}
 }
 
+/// Checks that a step of a run has the parameters of a step, and that everything else has none of them.
+fn step(parameters: &Parameters) -> Result<()> {
+    const OF_A_STEP: [&str; 6] = [
+        "run",
+        "name",
+        "estimate",
+        "actual",
+        "unit",
+        "use_estimate_if_actual_not_provided",
+    ];
+    if parameters.get("run").is_none() {
+        let problem = "`name` is the name of a step: it needs the run, such as `run = self.run`. The name of an \
+                       action is `action_name`";
+        let name = parameters.all().find(|(name, _)| name == "name");
+        return name.map_or(Ok(()), |(name, _)| Err(Error::new(name.span(), problem)));
+    }
+    let mut others = parameters
+        .all()
+        .filter(|(name, _)| !OF_A_STEP.iter().any(|known| name == known));
+    let Some((other, _)) = others.next() else {
+        return Ok(());
+    };
+    let problem = match other.to_string().as_str() {
+        "actual_per_item" => {
+            "a step of a run is charged when the function returns, so it cannot return a stream: give `actual`, over \
+             `result`"
+                .to_owned()
+        }
+        other => format!(
+            "a step draws from its run, which was reserved with a client, a subject and an action of its own: remove \
+             `{other}`, or `run`"
+        ),
+    };
+    Err(Error::new(other.span(), problem))
+}
+
 /// Checks that the units agree.
 fn units(parameters: &Parameters) -> Result<()> {
     let given = parameters.get("unit");
@@ -307,7 +349,9 @@ fn units(parameters: &Parameters) -> Result<()> {
         return Err(wrong(unit, problem));
     }
     let is_counted = estimate.is_some_and(|estimate| matches!(literal(estimate), Some(Lit::Int(_))));
-    let default = (given.is_none() && is_counted).then(|| USD.to_owned());
+    // The integers of a step are in the unit of its run.
+    let is_usd = given.is_none() && is_counted && parameters.get("run").is_none();
+    let default = is_usd.then(|| USD.to_owned());
     let Some(reserved) = said.or(estimated).or(default) else {
         return Ok(());
     };

@@ -34,6 +34,10 @@ const POLICIES: Values<3> = [
 pub(crate) fn unit(parameters: &Parameters, private: &Private) -> Result<TokenStream> {
     match parameters.get("unit") {
         Some(unit) => value(private, "Unit", &UNITS, unit),
+        None if parameters.get("run").is_some() => {
+            let (path, run) = (private.at(Span::mixed_site()), client_name());
+            Ok(quote!(#path::unit_of(&#run)))
+        }
         None => {
             let path = private.at(Span::mixed_site());
             Ok(quote!(#path::Unit::UsdMicrocents))
@@ -41,7 +45,7 @@ pub(crate) fn unit(parameters: &Parameters, private: &Private) -> Result<TokenSt
     }
 }
 
-/// An expression for the `WithCyclesConfig`, to be used where `__cycles_unit` is the [unit]. It only borrows the
+/// An expression for the `WithCyclesConfig`, or for the `Step` if it is one, to be used where `__cycles_unit` is the [unit]. It only borrows the
 /// arguments, so that the body can still use them.
 ///
 /// # Errors
@@ -55,6 +59,13 @@ pub(crate) fn config(parameters: &Parameters, private: &Private) -> Result<Token
     let path = private.at(Span::mixed_site());
     let unit = Ident::new("__cycles_unit", Span::mixed_site());
     let estimate = amount(private, estimate, &quote!(&#unit))?;
+    if parameters.get("run").is_some() {
+        let name = parameters.get("name").map(|name| {
+            let name = text(private, name);
+            quote!(.named(#name))
+        });
+        return Ok(quote!(#path::Step::new(#estimate) #name));
+    }
     let mut config = quote!(#path::WithCyclesConfig::new(#estimate));
     let (kind, name) = (parameters.get("action_kind"), parameters.get("action_name"));
     if kind.is_some() || name.is_some() {
@@ -174,8 +185,21 @@ fn no_amount(value: &Expr) -> Option<&'static str> {
     }
 }
 
-/// The client to use, as a `Result`.
+/// The name of the variable with the client, or with the run.
+fn client_name() -> Ident {
+    Ident::new("__cycles_client", Span::mixed_site())
+}
+
+/// The client to use, as a `Result`, or the run that a step belongs to.
 pub(crate) fn client(parameters: &Parameters, private: &Private) -> TokenStream {
+    if let Some(run) = parameters.get("run") {
+        let (span, private) = (place(run), private.at(place(run)));
+        return quote_spanned! {span=>
+            match &(#run) {
+                __cycles_run => #private::run(__cycles_run),
+            }
+        };
+    }
     match parameters.get("client") {
         None => {
             let private = private.at(Span::mixed_site());

@@ -50,7 +50,8 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
     }
     let returned = place(&function.return_type());
     let private = private.at(returned);
-    let by = Ident::new(charge.by, returned);
+    let is_step = parameters.get("run").is_some();
+    let by = Ident::new(if is_step { "step" } else { charge.by }, returned);
     let ended = quote_spanned! {returned=>
         #private::#by(__cycles_client, __cycles_config, __cycles_body)
     };
@@ -65,7 +66,8 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
         None => returning,
     };
     let (span, before) = (Span::mixed_site(), charge.before);
-    let checked = parameters.get("unit").map(|unit| {
+    // A run refuses a step in another unit.
+    let checked = parameters.get("unit").filter(|_| !is_step).map(|unit| {
         let span = place(unit);
         quote_spanned! {span=>
             let __cycles_client = #private::in_unit(__cycles_client, &__cycles_config, &__cycles_unit);

@@ -10,6 +10,7 @@ mod reactor;
 pub use client::{CyclesClient, CyclesClientBuilder};
 pub use default_client::{default_client, set_default_client, with_default_client};
 
+pub use cycles_client::run::{CompletedStep, Kept, Run, RunBudget, RunConfig, Step, StepContext};
 pub use cycles_client::{
     Advance, BoxError, Client, Clock, Close, Committing, Completed, CyclesContext, Done, Flushed,
     GuardContext, HeartbeatPolicy, Hold, Journal, Lease, Metered, NotCompleted, Observer, Releasing,
@@ -22,8 +23,8 @@ pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElsewhere};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, Stats, TraceParent,
-    TransportError, UnixMillis, models, money, stats,
+    FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted, RunOver,
+    Stats, TraceParent, TransportError, UnixMillis, models, money, stats,
 };
 
 #[cfg(feature = "macros")]
@@ -33,7 +34,8 @@ pub use cycles_macros::tokio as cycles;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
-    pub use cycles_client::attribute::{Value, guarded, made, metered, paid};
+    pub use cycles_client::attribute::{Value, guarded, made, metered, paid, run, step, unit_of};
+    pub use cycles_client::run::Step;
     pub use cycles_proto::attribute::{
         AnyValue, Pair, amount, cost, dimensions, ended, in_unit, reading, returned, returning, text,
     };

@@ -17,8 +17,10 @@ pub use client::{CyclesClient, CyclesClientBuilder};
 pub use default_client::{default_client, set_default_client, with_default_client};
 
 pub use cycles_client::blocking::{
-    Client, Journal, Metered, ReservationGuard, Settling, try_with_cycles, with_cycles,
+    Client, Journal, Kept, Metered, ReservationGuard, Run, Settling, StepContext, try_with_cycles,
+    with_cycles,
 };
+pub use cycles_client::run::{CompletedStep, RunBudget, RunConfig, Step};
 pub use cycles_client::{
     Clock, Close, Completed, CyclesContext, Done, GuardContext, Hold, Lease, TestClock, Tick, Ticker,
     Transport,
@@ -30,8 +32,8 @@ pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElse
 pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, Stats, TraceParent,
-    TransportError, UnixMillis, models, money, stats,
+    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted,
+    RunOver, Stats, TraceParent, TransportError, UnixMillis, models, money, stats,
 };
 
 #[cfg(feature = "macros")]
@@ -42,8 +44,9 @@ pub use cycles_macros::ureq as cycles;
 #[doc(hidden)]
 pub mod __private {
     pub use cycles_client::blocking::attribute::{
-        Value, called, guarded, made, made_read, metered, metered_read, paid,
+        Value, called, guarded, made, made_read, metered, metered_read, paid, run, step, unit_of,
     };
+    pub use cycles_client::run::Step;
     pub use cycles_proto::attribute::{
         AnyValue, Pair, amount, cost, dimensions, ended, in_unit, reading, returned, returning, text,
     };

@@ -13,6 +13,7 @@ use super::World;
 use super::audit::ReservationWatch;
 use super::job::{Job, JobId, ProcessId};
 use super::machine::Machine;
+use super::runs::RunNotes;
 use super::session::{BalanceCall, CallerId};
 
 /// The actions of callers. A method on a job whose process has crashed does nothing. If the process sleeps, the method
@@ -213,7 +214,8 @@ impl World {
 
     /// The spending that was reported, if any.
     fn known_cost(&self, job: JobId) -> Option<Amount> {
-        let spent = self.jobs[job.0].notes.spent;
+        let notes = &self.jobs[job.0].notes;
+        let spent = notes.run.as_ref().map_or(notes.spent, RunNotes::cost_at_once);
         let grant = self.grant_of(self.live_origin(job)?)?;
         let unit = grant.reserved.as_ref()?.unit.clone();
         (spent > 0).then(|| Amount::new(unit, spent))
@@ -242,6 +244,9 @@ impl World {
         let job = &mut self.jobs[job.0];
         job.notes.is_running = false;
         job.notes.was_left = true;
+        if let Some(run) = &mut job.notes.run {
+            run.total = run.cost_at_once();
+        }
         if was_running && job.cost.is_none() {
             job.cost = cost;
         }

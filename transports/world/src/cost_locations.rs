@@ -159,6 +159,11 @@ impl World {
     /// The location of a job's cost, if it has one.
     fn locate(&self, id: JobId) -> Option<Location> {
         let job = &self.jobs[id.0];
+        let is_left = || self.live_origin(id).is_none() && job.charges.is_empty();
+        if job.cost.is_none() && job.notes.run.as_ref().is_some_and(|run| run.charged > 0) && is_left() {
+            // The total that an ended process left is found by the next scan.
+            return Some(self.file_of(id).unwrap_or(Location::Nowhere));
+        }
         job.cost.as_ref()?;
         if !job.charges.is_empty() {
             return Some(Location::Ledger);
@@ -207,7 +212,7 @@ impl World {
             .peekable();
         files.peek()?;
         // The next scan resumes a complete record under a temporary name.
-        let endings = [".json", ".waiting", ".tmp", ".taken"];
+        let endings = [".json", ".waiting", ".run", ".tmp", ".taken"];
         let is_record = files.any(|(_, name, _)| endings.iter().any(|ending| name.ends_with(ending)));
         Some(if is_record {
             Location::Record

@@ -38,6 +38,14 @@ impl World {
                 self.abandon(JobId(job));
             }
         }
+        // A run whose machine was lost in a panic keeps its file until its process ends.
+        for at in 0..self.reservations.len() {
+            let reservation = &self.reservations[at];
+            let is_run = self.jobs[reservation.job.0].notes.run.is_some();
+            if is_run && reservation.was_lost && self.is_alive(reservation.process) {
+                self.restart(reservation.process);
+            }
+        }
         // Twice, because closed sessions may leave records to others until they end.
         for _ in 0..2 {
             self.start_missing_processes();

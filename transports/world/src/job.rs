@@ -12,6 +12,8 @@ use cycles_proto::record::JournalRecord;
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::Operation;
 
+use super::runs::RunNotes;
+
 /// Identifies a job in its world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub(super) usize);
@@ -122,6 +124,8 @@ pub(super) struct JobNotes {
     /// Whether any process set its record aside.
     pub(super) was_set_aside: bool,
     pub(super) released: bool,
+    /// If it is a run, its steps.
+    pub(super) run: Option<RunNotes>,
     /// Whether someone put its first record back by hand, which no client can know.
     pub(super) was_put_back: bool,
 }

@@ -12,7 +12,7 @@ use cycles_proto::CyclesConfig;
 use cycles_proto::journal::record::{InvalidRecord, Partition, file_name};
 use cycles_proto::journal::{
     self, ChangeFailure, FileOp, Found, JournalRecord, JournalWrite, Memory, Next, OpOutcome, OpResult,
-    RecordId, Seen, StoreFailure,
+    Owner, RecordId, Seen, StoreFailure,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -217,7 +217,16 @@ impl Journal {
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
-        self.pending().is_empty()
+        let is_left = |name: &str| {
+            let owner = name.strip_suffix(".run").and_then(|name| name.rsplit('.').next());
+            owner.is_some_and(|owner| self.has_owner_ended(owner))
+        };
+        self.pending().is_empty() && !self.files().any(|(_, name, _)| is_left(name))
+    }
+
+    /// Whether the process with runs under this name has ended.
+    fn has_owner_ended(&self, owner: &str) -> bool {
+        owner.parse().is_ok_and(|process| self.ended.contains(&process))
     }
 
     /// Does the same as [`execute`](Self::execute), but fails if the journal's health requires it.
@@ -234,6 +243,8 @@ impl Journal {
             | FileOp::Look { .. }
             | FileOp::Read { .. }
             | FileOp::IsWriterAlive { .. }
+            | FileOp::Own
+            | FileOp::LookForOwner { .. }
             | FileOp::Sync => false,
         };
         if changes && self.health == JournalHealth::Fails {
@@ -250,6 +261,12 @@ impl Journal {
     fn execute(&mut self, client: &Client, op: FileOp) -> OpResult {
         if let FileOp::IsWriterAlive { process, .. } = op {
             return Ok(OpOutcome::IsSo(!self.ended.contains(&process)));
+        }
+        if let FileOp::LookForOwner { owner } = &op {
+            return Ok(OpOutcome::Owner(match self.has_owner_ended(owner) {
+                true => Owner::Gone,
+                false => Owner::Running,
+            }));
         }
         self.open(&client.directory).execute(client.process, op)
     }

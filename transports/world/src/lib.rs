@@ -15,6 +15,7 @@ mod process;
 mod process_control;
 mod reservations;
 mod rule;
+mod runs;
 mod scenario;
 mod schedule;
 mod session;

@@ -10,8 +10,10 @@ use cycles_proto::Reader;
 use cycles_proto::models::{Amount, BalanceResponse, CommitRequest, ReservationCreateRequest};
 use cycles_proto::outcome::StoreFailure;
 use cycles_proto::outcome::{Grant, ReleaseReason};
+use cycles_proto::run::{RunOptions, Step as RunStep};
 use cycles_proto::session::{
-    CallId, CallKey, Caller, Close, ExtendKey, FlushKey, Key, ReservationKey, Scanned, Session, Step,
+    CallId, CallKey, Caller, Close, EndedStep, ExtendKey, FlushKey, Key, ReservationKey, Scanned, Session,
+    Step, StepKey,
 };
 use cycles_proto::{CyclesConfig, Error, Failure, Flushed, Now, Receipt, Seed, Ticket};
 use cycles_proto::{InvalidCommit, Outcome};
@@ -104,6 +106,46 @@ pub trait Machine: fmt::Debug {
     /// Those of [`Session::commit`].
     fn commit(&mut self, now: Now, key: ReservationKey, request: CommitRequest) -> Result<(), InvalidCommit> {
         self.session_mut().commit(now, key, request)
+    }
+    /// Makes a reservation a run.
+    ///
+    /// # Errors
+    /// Those of [`Session::begin_run`].
+    fn begin_run(&mut self, now: Now, key: ReservationKey, options: RunOptions) -> Result<(), InvalidCommit> {
+        self.session_mut().begin_run(now, key, options)
+    }
+    /// Begins a step of a run.
+    ///
+    /// # Errors
+    /// Those of [`Session::draw`].
+    fn draw(&mut self, now: Now, key: ReservationKey, step: &RunStep) -> Result<StepKey, Error> {
+        self.session_mut().draw(now, key, step, None)
+    }
+    /// Reports that a step has spent at least this much.
+    ///
+    /// # Errors
+    /// Those of [`Session::step_spent`].
+    fn step_spent(&mut self, step: StepKey, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.session_mut().step_spent(step, amount)
+    }
+    /// Ends a step.
+    ///
+    /// # Errors
+    /// Those of [`Session::end_step`].
+    fn end_step(&mut self, now: Now, step: StepKey, actual: &Amount) -> Result<EndedStep, InvalidCommit> {
+        self.session_mut().end_step(now, step, actual)
+    }
+    /// Ends a step that failed.
+    fn abandon_step(&mut self, now: Now, step: StepKey) -> EndedStep {
+        self.session_mut().abandon_step(now, step)
+    }
+    /// Whether a step counts as charged.
+    fn is_step_stored(&self, step: EndedStep) -> bool {
+        self.session().is_step_stored(step)
+    }
+    /// Finishes a run.
+    fn finish_run(&mut self, now: Now, key: ReservationKey) {
+        self.session_mut().finish_run(now, key);
     }
     /// Releases the reservation: nothing was spent.
     fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {

@@ -87,11 +87,15 @@ impl World {
             .unwrap_or_else(|| self.add_job_of_record(&record, tenant));
         self.keep_violation(Some(id), checked);
         // The record was written, even if its writer got an error or the world did not see it.
+        let checked = self.jobs[id.0].check_total(&record);
+        self.keep_violation(Some(id), checked);
         let job = &mut self.jobs[id.0];
+        let has_old_total = job.note_total_found(&record);
         job.notes.was_durable = true;
         job.notes.recorded_at.get_or_insert(record.recorded_at());
         job.cost = job.cost.take().or_else(|| cost(&record));
-        let watch = ReservationWatch::resumed(&record, has_journal, pause);
+        let mut watch = ReservationWatch::resumed(&record, has_journal, pause);
+        watch.has_old_total = has_old_total;
         let at = self.add_reservation(id, index, caller_index, watch);
         self.reservations[at].key = Some(key);
         self.sessions[index].reservations.insert(key, at);

@@ -51,6 +51,9 @@ pub enum Rule {
     ShortfallReported,
     /// A settled cost leaves no record that would be sent again; the record of a refused or stale cost is set aside.
     RecordCleared,
+    /// A step of a run counts as charged only once a total with its cost is stored, or storing it has failed or taken too
+    /// long; and a total that a process left has every step that counts as charged.
+    StepStored,
     /// The reported outcome of a job is true.
     TrueReceipt,
     /// The API key appears in no event, record or `Debug` output.

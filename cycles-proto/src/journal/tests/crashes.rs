@@ -148,6 +148,7 @@ fn check(
     }
     let there = after.get(&(URL.to_owned(), ours.clone()));
     match write {
+        JournalWrite::PutRun(_) => {}
         JournalWrite::Put(record) => {
             let there = there.unwrap().iter().filter(|(name, _)| is_pending(name));
             let there: Vec<_> = there.map(|(_, bytes)| bytes.clone()).collect();

@@ -224,7 +224,7 @@ impl<'a> Orders<'a> {
                     JournalWrite::Put(record) if place < over => kept.insert(record.id().clone()),
                     JournalWrite::Remove(id) if place <= over => gone.insert(id.clone()),
                     JournalWrite::SetAside(record, _) => aside.insert(record.id().clone()),
-                    JournalWrite::Put(_) | JournalWrite::Remove(_) => false,
+                    JournalWrite::Put(_) | JournalWrite::PutRun(_) | JournalWrite::Remove(_) => false,
                 };
             }
         }

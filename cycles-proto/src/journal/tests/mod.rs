@@ -5,6 +5,7 @@ mod by_hand;
 mod crashes;
 mod hostile;
 mod interleaved;
+mod runs;
 mod usual;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +78,13 @@ impl Disk {
     fn execute(&mut self, process: u32, op: FileOp) -> OpResult {
         if let FileOp::IsWriterAlive { process, .. } = op {
             return Ok(OpOutcome::IsSo(!self.ended.contains(&process)));
+        }
+        if let FileOp::LookForOwner { owner } = &op {
+            return Ok(OpOutcome::Owner(match owner.parse() {
+                Ok(process) if self.ended.contains(&process) => Owner::Gone,
+                Ok(_) => Owner::Running,
+                Err(_) => Owner::Unknown,
+            }));
         }
         self.files.execute(process, op)
     }

@@ -18,6 +18,8 @@ fn operations(files: &mut Memory, write: &JournalWrite) -> Vec<&'static str> {
             FileOp::Link { .. } => "link",
             FileOp::Remove { .. } => "remove",
             FileOp::IsWriterAlive { .. } => "is at work",
+            FileOp::Own => "own",
+            FileOp::LookForOwner { .. } => "look for owner",
             FileOp::Sync => "sync",
         });
         files.execute(1, op)

@@ -46,6 +46,8 @@ impl Error {
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
+            | Self::RunExhausted(_)
+            | Self::RunOver(_)
             | Self::Defect
             | Self::InvalidCommit(_) => None,
         }

@@ -16,7 +16,8 @@ use crate::models::{
     JsonObject, ReservationCreateResponse, ReservationId, ReservationStatus, ResponseInfo, Unit,
 };
 use crate::outcome::{
-    Failure, FailureKind, InvalidCommit, OperationKind, ReservationInfo, Unsuccessful, is_open,
+    Failure, FailureKind, InvalidCommit, OperationKind, ReservationInfo, RunExhausted, RunOver, Unsuccessful,
+    is_open,
 };
 
 /// Why an operation did not succeed.
@@ -28,6 +29,7 @@ use crate::outcome::{
 /// | [`Closed`](Self::Closed) | this client, before sending | no |
 /// | [`DryRun`](Self::DryRun), [`InvalidCommit`](Self::InvalidCommit) | this client | no |
 /// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost), [`Stopped`](Self::Stopped) | the action, the lease, the close | known spending is charged |
+/// | [`RunExhausted`](Self::RunExhausted), [`RunOver`](Self::RunOver) | this client | no; the step did not run |
 /// | [`Unrecorded`](Self::Unrecorded) | the source of the last error | see that error |
 /// | [`StaleReplay`](Self::StaleReplay) | the ledger | no, not by this call |
 /// | [`Api`](Self::Api) | the server, or a proxy | see [`outcome_is_unknown`](Self::outcome_is_unknown) |
@@ -154,6 +156,14 @@ pub enum Error {
     #[error("the lease of {} was lost, and the action was stopped: its budget was no longer held", crate::text::shortened(.0.as_str()))]
     LeaseLost(ReservationId),
 
+    /// What a run has left is not enough for the step. This is not a denial: the ledger was not asked.
+    #[error("{0}")]
+    RunExhausted(Box<RunExhausted>),
+
+    /// The run is over, so the step did not run.
+    #[error("{0}")]
+    RunOver(Box<RunOver>),
+
     /// A cost is not settled and has no record, and the client has given up on it. The caller has to send it again,
     /// under the [key](Self::idempotency_key) of the last error, which this variant contains.
     #[error("{}", sentences::unrecorded(.0))]
@@ -261,6 +271,8 @@ impl Error {
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
+            | Self::RunExhausted(_)
+            | Self::RunOver(_)
             | Self::Defect
             | Self::InvalidCommit(_) => None,
         }
@@ -284,6 +296,8 @@ impl Error {
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
+            | Self::RunExhausted(_)
+            | Self::RunOver(_)
             | Self::Defect
             | Self::InvalidCommit(_) => Some(&self.reply()?.call),
         }
@@ -323,6 +337,8 @@ impl Error {
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
+            | Self::RunExhausted(_)
+            | Self::RunOver(_)
             | Self::Defect
             | Self::InvalidCommit(_) => false,
         }
@@ -425,6 +441,8 @@ impl Error {
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
+            | Self::RunExhausted(_)
+            | Self::RunOver(_)
             | Self::Unrecorded(_)
             | Self::InvalidCommit(_) => None,
         }

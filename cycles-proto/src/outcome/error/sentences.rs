@@ -23,6 +23,8 @@ impl fmt::Debug for Error {
             Self::DryRun(_) => "DryRun",
             Self::Action(_) => "Action",
             Self::LeaseLost(_) => "LeaseLost",
+            Self::RunExhausted(_) => "RunExhausted",
+            Self::RunOver(_) => "RunOver",
             Self::Unrecorded(_) => "Unrecorded",
             Self::InvalidCommit(_) => "InvalidCommit",
             Self::StaleReplay { .. } => "StaleReplay",

@@ -173,6 +173,13 @@ impl Heartbeat {
         !scene.is_settling && self.ends_at().is_some_and(|end| end <= scene.now.mono)
     }
 
+    /// Sends no more beats, because the run has lasted as long as it may. A beat that is under way is waited for.
+    pub(super) fn retire(&mut self, scene: &mut Scene<'_>) {
+        if let Beat::At(_) | Beat::Again(..) = self.beat {
+            self.stop(scene, Stop::MaxDuration, None);
+        }
+    }
+
     /// Whether the lease is over, reported or not.
     pub(super) fn is_lost(&self, now: Now) -> bool {
         self.lost_at().is_some_and(|end| end <= now.mono)

@@ -328,6 +328,7 @@ pub(super) fn detail(status: &str) -> Answered {
 fn describe(write: &JournalWrite) -> String {
     match write {
         JournalWrite::Put(record) => format!("put {}", record.mode()),
+        JournalWrite::PutRun(_) => "put the total".to_owned(),
         JournalWrite::Remove(_) => "remove".to_owned(),
         JournalWrite::SetAside(_, Aside::Rejected) => "set aside rejected".to_owned(),
         JournalWrite::SetAside(_, Aside::Stale) => "set aside stale".to_owned(),

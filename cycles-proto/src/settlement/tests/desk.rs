@@ -219,6 +219,7 @@ pub(super) fn describe(write: &JournalWrite) -> String {
                 .unwrap_or_default();
             format!("put {}{floor}", record.mode())
         }
+        JournalWrite::PutRun(_) => "put the total".to_owned(),
         JournalWrite::Remove(_) => "remove".to_owned(),
         JournalWrite::SetAside(_, Aside::Rejected) => "set aside rejected".to_owned(),
         JournalWrite::SetAside(_, Aside::Stale) => "set aside stale".to_owned(),

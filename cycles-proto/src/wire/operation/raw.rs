@@ -86,6 +86,8 @@ impl RawResponse {
             | Error::DryRun(_)
             | Error::Action(_)
             | Error::LeaseLost(_)
+            | Error::RunExhausted(_)
+            | Error::RunOver(_)
             | Error::Unrecorded(_)
             | Error::Defect
             | Error::InvalidCommit(_)

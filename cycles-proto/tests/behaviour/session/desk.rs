@@ -46,6 +46,8 @@ pub(super) struct Desk {
     /// The requests so far, as method and path.
     pub(super) sent: Vec<String>,
     pub(super) journal: BTreeMap<(Principal, RecordId), JournalRecord>,
+    /// The totals of runs that have not ended, by key.
+    pub(super) totals: BTreeMap<IdempotencyKey, JournalRecord>,
     /// The principals whose journals it has the claim to.
     pub(super) claims: Vec<Principal>,
     /// The reservations made by `held`, in order.
@@ -93,6 +95,7 @@ impl Desk {
             events: Vec::new(),
             sent: Vec::new(),
             journal: BTreeMap::new(),
+            totals: BTreeMap::new(),
             claims: Vec::new(),
             ids: Vec::new(),
             seeds: 1,
@@ -204,7 +207,11 @@ impl Desk {
 
     pub(super) fn store(&mut self, ticket: Ticket, principal: Principal, write: JournalWrite) {
         match write {
-            JournalWrite::Put(record) => drop(self.journal.insert((principal, record.id().clone()), record)),
+            JournalWrite::Put(record) => {
+                self.totals.remove(&record.id().key);
+                self.journal.insert((principal, record.id().clone()), record);
+            }
+            JournalWrite::PutRun(total) => drop(self.totals.insert(total.id().key.clone(), total)),
             JournalWrite::Remove(id) => drop(self.journal.remove(&(principal, id))),
             JournalWrite::SetAside(record, _) => drop(self.journal.remove(&(principal, record.id().clone()))),
         }

@@ -11,6 +11,7 @@ mod journal;
 mod panics;
 mod places;
 mod principals;
+mod runs;
 mod shutting_down;
 mod stats;
 mod waiting;

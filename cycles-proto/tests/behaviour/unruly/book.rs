@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use cycles_proto::Event;
 
+use super::runs::Run;
+
 #[derive(Debug, Default)]
 pub(super) struct Book {
     /// Its id in the ledger.
@@ -19,6 +21,8 @@ pub(super) struct Book {
     pub(super) is_decided: bool,
     pub(super) is_forgotten: bool,
     pub(super) is_charged: bool,
+    /// Its steps, if it is a run.
+    pub(super) run: Option<Run>,
     keys: BTreeSet<String>,
     has_released: bool,
 }
@@ -35,13 +39,13 @@ impl Book {
         if path.ends_with("/commit") || path.ends_with("/events") {
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             let amount = body["actual"]["amount"].as_i64();
-            let known = self.cost.or(Some(self.spent).filter(|spent| *spent > 0));
+            let known = self.cost.or(Some(self.spent_by_now()).filter(|spent| *spent > 0));
             assert_eq!(amount, known, "{self:?}");
             self.keys
                 .insert(body["idempotency_key"].as_str().unwrap().to_owned());
         }
         if path.ends_with("/release") {
-            let is_known = self.cost.is_some() || self.spent > 0;
+            let is_known = self.cost.is_some() || self.spent_by_now() > 0;
             assert!(!is_known, "a known cost is given up for a release: {self:?}");
             self.has_released = true;
         }
@@ -50,6 +54,10 @@ impl Book {
             self.keys.is_empty() || !self.has_released,
             "charged and released: {self:?}"
         );
+    }
+
+    fn spent_by_now(&self) -> i64 {
+        self.run.as_ref().map_or(self.spent, Run::cost)
     }
 
     pub(super) fn answered(&mut self, path: &str, response: &http::Response<bytes::Bytes>) {

@@ -1,5 +1,6 @@
 //! The actions of callers, and the results that they take.
 
+use super::runs::Run;
 use super::*;
 
 impl Driver {
@@ -37,6 +38,7 @@ impl Driver {
             }
             6 => {
                 self.session.release(self.now, key, ReleaseReason::ACTION_FAILED);
+                book.run.as_mut().map(Run::end);
                 book.is_decided = true;
             }
             7 => {
@@ -45,6 +47,7 @@ impl Driver {
             }
             8 => {
                 self.session.forget(self.now, key);
+                book.run.as_mut().map(Run::end);
                 (book.is_forgotten, book.is_decided) = (true, true);
             }
             9 => self.session.helps(key, false),
@@ -64,10 +67,15 @@ impl Driver {
                 }
                 self.session.close(self.now, how);
                 self.is_closed = true;
+                if how == Close::Leaving {
+                    let runs = self.books.values_mut().filter_map(|book| book.run.as_mut());
+                    runs.for_each(Run::end);
+                }
                 if how != Close::WhenDone {
                     self.books.values_mut().for_each(|book| book.is_decided = true);
                 }
             }
+            12..=14 if self.dice.one_in(2) => self.act_on_run(key, &amount),
             _ => self.begin(),
         }
     }

@@ -17,6 +17,7 @@ mod book;
 mod callers;
 mod ending;
 mod reports;
+mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -277,6 +278,16 @@ impl Driver {
         assert!(self.has_journal, "no journal, no store");
         if let JournalWrite::Put(record) = &write {
             self.asked_for.insert(record.body().to_owned(), self.now.mono);
+        }
+        if let (JournalWrite::PutRun(total), Some(Key::Reservation(key))) =
+            (&write, self.session.whose(ticket))
+        {
+            let run = self.books[&key].run.as_ref().expect("a total of a run");
+            assert_eq!(
+                total.actual(),
+                Some(Amount::tokens(run.total)),
+                "a total of its ended steps"
+            );
         }
         self.tickets.push(ticket);
         self.stores.push(Store {

@@ -95,6 +95,8 @@ impl Driver {
             JournalWrite::Put(record) => {
                 self.journals.insert(id, record);
             }
+            // It is no record yet.
+            JournalWrite::PutRun(_) => {}
             JournalWrite::Remove(_) | JournalWrite::SetAside(..) => drop(self.journals.remove(&id)),
         }
         self.session.handle_stored(self.now, ticket, Ok(()));

@@ -63,5 +63,6 @@ mod getting_started;
 #[cfg(feature = "macros")]
 mod python_page;
 mod recovery;
+mod run_crash;
 mod runtimes;
 mod suite;

@@ -8,9 +8,10 @@ use cycles_proto::models::{Amount, Unit};
 use cycles_proto::with_cycles_config::{NotCompleted, WithCyclesConfig};
 use cycles_proto::{Error, Reading};
 
-use super::{Client, Metered, ReservationGuard, guard_meter, try_with_cycles};
+use super::{Client, Metered, ReservationGuard, Run, guard_meter, try_with_cycles};
 use crate::context::GuardContext;
 use crate::engine::{block_on, without_helping};
+use crate::run::Step;
 
 /// Pairs an iterator, which the body of a guarded function made, with the function that reads an item's price.
 ///
@@ -62,6 +63,37 @@ where
         Ok((value, actual))
     })?;
     Ok(completed.value)
+}
+
+/// Runs the body of a function that is a step of a run, and returns the value that it
+/// [ended](cycles_proto::attribute::ended) with. If the cost is unknown, the estimate is charged.
+///
+/// # Errors
+/// The body's own error, unchanged, or the reason why it did not run.
+pub fn step<T, E, A>(
+    run: Run,
+    step: Step,
+    body: impl FnOnce() -> Result<(T, A), E>,
+) -> Result<T, NotCompleted<E>>
+where
+    A: FnOnce(&T, &Unit) -> Option<Amount>,
+{
+    let completed = run.try_step(step, |context| {
+        let (value, actual) = body()?;
+        let actual = context.cost(&value, actual);
+        Ok((value, actual))
+    })?;
+    Ok(completed.value)
+}
+
+/// Clones the run that an attribute names.
+pub fn run(run: &Run) -> Run {
+    run.clone()
+}
+
+/// The unit of a run.
+pub fn unit_of(run: &Run) -> Unit {
+    run.unit().clone()
 }
 
 /// Runs the body of a guarded function that makes an iterator, and returns the iterator that it [made](made), metered.

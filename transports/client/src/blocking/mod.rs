@@ -7,6 +7,7 @@ mod guard_meter;
 mod journal;
 mod operations;
 mod pages;
+mod run;
 mod with_cycles;
 
 use core::future::Future;
@@ -22,6 +23,7 @@ pub use self::guard::ReservationGuard;
 pub use self::guard_meter::Metered;
 pub use self::journal::Journal;
 
+pub use self::run::{Kept, Run, StepContext};
 pub use self::with_cycles::{try_with_cycles, with_cycles};
 pub use crate::Settling;
 use crate::engine::block_on;
@@ -162,7 +164,7 @@ impl Client {
     }
 
     /// Blocks until the future is ready.
-    fn wait<T>(&self, asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(super) fn wait<T>(&self, asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         self.wait_for(asking)
     }
 

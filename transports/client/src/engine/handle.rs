@@ -10,7 +10,8 @@ use std::sync::Arc;
 use cycles_proto::meter::{End, Meter, Settle};
 use cycles_proto::models::{Amount, CommitRequest, ReservationCreateRequest};
 use cycles_proto::outcome::ReleaseReason;
-use cycles_proto::session::{Key, ReservationKey, Session};
+use cycles_proto::run::{RunBudget, RunOptions, Step};
+use cycles_proto::session::{EndedStep, KeepKey, Key, ReservationKey, Session, StepKey};
 use cycles_proto::{Error, InvalidCommit, Now, Seed, UnixMillis};
 
 use super::{HeldTime, Shared};
@@ -173,6 +174,84 @@ impl Handle {
         }
         end();
         self.shared().await_writes(self.key);
+    }
+}
+
+/// Runs.
+impl Handle {
+    pub(crate) fn begin_run(&self, options: RunOptions) -> Result<(), InvalidCommit> {
+        self.check()?;
+        self.shared()
+            .with(|session, now| session.begin_run(now, self.key, options))
+    }
+
+    pub(crate) fn draw(&self, step: &Step, keep: Option<KeepKey>) -> Result<StepKey, Error> {
+        self.shared().check()?;
+        self.shared()
+            .with(|session, now| session.draw(now, self.key, step, keep))
+    }
+
+    pub(crate) fn keep(&self, amount: &Amount) -> Result<KeepKey, Error> {
+        self.shared().check()?;
+        self.shared()
+            .with(|session, now| session.keep(now, self.key, amount))
+    }
+
+    pub(crate) fn give_back(&self, keep: KeepKey) {
+        if self.check().is_ok() {
+            self.shared().with(|session, _| session.give_back(keep));
+        }
+    }
+
+    pub(crate) fn step_spent(&self, step: StepKey, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.check()?;
+        self.shared().with(|session, _| session.step_spent(step, amount))
+    }
+
+    pub(crate) fn end_step(&self, step: StepKey, actual: &Amount) -> Result<EndedStep, InvalidCommit> {
+        self.check()?;
+        let ended = self.shared().change(|state, now| {
+            state.help_here(self.shared(), Key::Reservation(self.key));
+            state.session.end_step(now, step, actual)
+        });
+        self.shared().await_costs_at_thread_end();
+        ended
+    }
+
+    /// Ends a step that failed.
+    pub(crate) fn fail_step(&self, step: StepKey) -> Option<EndedStep> {
+        self.check().ok()?;
+        Some(self.shared().with(|session, now| session.abandon_step(now, step)))
+    }
+
+    /// Ends a step that was dropped, and makes sure that what it has spent is on disk before this thread ends.
+    pub(crate) fn drop_step(&self, step: StepKey) {
+        if self.fail_step(step).is_some() {
+            self.shared().await_writes(self.key);
+        }
+    }
+
+    pub(crate) async fn step_is_stored(&self, step: EndedStep) {
+        self.wait_for(|session, _| session.is_step_stored(step).then_some(()))
+            .await;
+    }
+
+    pub(crate) fn finish_run(&self) {
+        self.shared().change(|state, now| {
+            state.help_here(self.shared(), Key::Reservation(self.key));
+            state.session.finish_run(now, self.key);
+        });
+        self.shared().await_costs_at_thread_end();
+    }
+
+    pub(crate) fn run_budget(&self) -> Option<RunBudget> {
+        self.check().ok()?;
+        self.shared().look(|session, _| session.run_budget(self.key))
+    }
+
+    pub(crate) fn left_of_keep(&self, keep: KeepKey) -> Option<Amount> {
+        self.check().ok()?;
+        self.shared().look(|session, _| session.left_of_keep(keep))
     }
 }
 

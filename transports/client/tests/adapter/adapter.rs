@@ -5,13 +5,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Unsettled};
+use cycles_conformance::{
+    Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Spending, Unsettled,
+};
 use futures::stream::{self, StreamExt as _};
 use runcycles::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use runcycles::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
-    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, Stats, UnixMillis, WithCyclesConfig,
-    try_with_cycles,
+    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, Run, RunConfig, Stats, Step,
+    StepContext, UnixMillis, WithCyclesConfig, try_with_cycles,
 };
 
 use crate::executor::on_threads::{block_on, spawn};
@@ -44,6 +46,11 @@ impl Adapter for OnExecutor {
 
 impl Client for Awaited {
     type Guard = Held;
+    type Run = Drawing;
+
+    fn run(&self, config: RunConfig) -> Result<Drawing, Error> {
+        block_on(self.0.run(config)).map(Drawing)
+    }
 
     fn reserve(&self, request: ReservationCreateRequest) -> Result<Held, Error> {
         block_on(self.0.reserve(request)).map(Held)
@@ -80,6 +87,67 @@ impl Client for Awaited {
 
     fn flush_stale(&self, timeout: Duration) -> Result<Unsettled, Error> {
         Ok(block_on(self.0.flush_stale(timeout))?.into())
+    }
+}
+
+/// A run whose calls are awaited.
+#[derive(Debug)]
+pub struct Drawing(Run);
+
+struct Stepping(StepContext);
+
+impl Spending for Stepping {
+    fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.0.spent(amount)
+    }
+}
+
+impl cycles_conformance::Run for Drawing {
+    fn step(
+        &self,
+        step: Step,
+        cost: Amount,
+        action: impl FnOnce(&dyn Spending) -> Result<(), ActionFailed>,
+    ) -> Result<(), Error> {
+        block_on(self.0.step(step, async |context| {
+            action(&Stepping(context))?;
+            Ok(((), cost))
+        }))
+    }
+
+    fn nested(&self, outer: Amount, inner: Amount) -> Result<(), Error> {
+        block_on(self.0.step(outer.clone(), async |context: StepContext| {
+            let cost = inner.clone();
+            context.run().step(inner, async |_| Ok(((), cost))).await?;
+            Ok(((), outer))
+        }))
+    }
+
+    fn keep_and_step(
+        &self,
+        keep: Amount,
+        step: Step,
+        cost: Amount,
+    ) -> Result<(Result<(), Error>, Amount, Amount), Error> {
+        let kept = self.0.keep(keep)?;
+        let stepped = block_on(kept.step(step, async |_| Ok(((), cost))));
+        Ok((stepped, kept.left(), self.0.left()))
+    }
+
+    fn left(&self) -> Amount {
+        self.0.left()
+    }
+
+    fn is_lost(&self) -> bool {
+        self.0.lease().is_lost()
+    }
+
+    fn reservation_id(&self) -> ReservationId {
+        self.0.reservation_id().clone()
+    }
+
+    fn finish(&self) -> Result<Option<Receipt>, Error> {
+        block_on(self.0.finish())
     }
 }
 

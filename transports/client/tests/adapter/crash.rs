@@ -19,7 +19,7 @@ use cycles_conformance::{TempDir, records};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, Sandbox, Unit};
 
 const LIFECYCLES: usize = 200;
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_process_that_is_killed_anywhere_leaves_every_known_cost_to_be_counted_once() {
@@ -173,7 +173,10 @@ fn child() {
             }
         }
     }
-    live_for_ever(&client, task.parse().unwrap());
+    match task.strip_prefix("run ") {
+        Some(number) => crate::run_crash::live_in_runs(&client, number.parse().unwrap()),
+        None => live_for_ever(&client, task.parse().unwrap()),
+    }
 }
 
 fn client(url: &str, dir: &Path) -> CyclesClient {
@@ -188,14 +191,14 @@ fn client(url: &str, dir: &Path) -> CyclesClient {
 }
 
 /// A ledger, a journal, and the events that were applied: whose costs they are.
-struct Scene {
-    sandbox: Sandbox,
-    dir: TempDir,
-    events: Arc<Mutex<BTreeMap<String, (String, i64)>>>,
+pub(crate) struct Scene {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) dir: TempDir,
+    pub(crate) events: Arc<Mutex<BTreeMap<String, (String, i64)>>>,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let events = Arc::new(Mutex::new(BTreeMap::new()));
         let seen = Arc::clone(&events);
         let sandbox = Sandbox::builder().observe(move |exchange| {
@@ -223,7 +226,7 @@ impl Scene {
         client(&self.sandbox.base_url(), self.dir.path())
     }
 
-    fn process(&self, task: &str) -> Child {
+    pub(crate) fn process(&self, task: &str) -> Child {
         process(&self.sandbox.base_url(), self.dir.path(), task)
     }
 
@@ -324,7 +327,7 @@ fn process(url: &str, dir: &Path, task: &str) -> Child {
         .unwrap()
 }
 
-fn finish(child: Child) {
+pub(crate) fn finish(child: Child) {
     let output = child.wait_with_output().unwrap();
     assert!(
         output.status.success(),

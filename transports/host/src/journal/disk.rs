@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use cycles_proto::journal::{FileOp, Found, How, JournalRecord, Looks, OpOutcome, OpResult, Temporary};
 
-use super::trusted_owner;
+use super::{run_owner, trusted_owner};
 use crate::platform::{self, Rename};
 
 /// Executes an operation in this directory, which must exist.
@@ -55,6 +55,9 @@ pub(super) fn execute(folder: &Path, op: FileOp) -> OpResult {
             Some(number) if process == std::process::id() => Numbers::get().have(number),
             Some(_) | None => platform::is_running(process),
         })),
+        FileOp::LookForOwner { owner } => Ok(OpOutcome::Owner(run_owner::look_for(folder, &owner))),
+        // Executed by the journal, which has the lock.
+        FileOp::Own => Err(ErrorKind::Unsupported.into()),
         FileOp::Sync => platform::sync_dir(folder).map(|()| OpOutcome::Done),
     }
 }

@@ -11,6 +11,7 @@ use cycles_proto::journal::{
 };
 
 use super::folder::Folder;
+use super::run_owner::RunOwner;
 use super::writers::{NeedsSync, Store};
 use super::{JournalError, disk};
 
@@ -19,6 +20,7 @@ pub(super) struct Files {
     folder: Folder,
     base_url: String,
     seen: Mutex<Seen>,
+    run_owner: RunOwner,
 }
 
 impl Files {
@@ -27,6 +29,7 @@ impl Files {
             folder: Folder::of(config, home),
             base_url: config.base_url.clone(),
             seen: Mutex::default(),
+            run_owner: RunOwner::default(),
         }
     }
 
@@ -70,6 +73,12 @@ impl Files {
         if op == FileOp::Prepare {
             let made = self.folder.made().map(|_| OpOutcome::Done);
             return made.map_err(io::Error::other);
+        }
+        if op == FileOp::Own {
+            return self
+                .run_owner
+                .own(folder)
+                .map(|owner| OpOutcome::Name(owner.into()));
         }
         disk::execute(folder, op)
     }

@@ -8,6 +8,7 @@ mod files;
 mod folder;
 mod read_for_session;
 mod replay_claim;
+mod run_owner;
 #[cfg(feature = "parts")]
 mod simulated_hang;
 mod trusted_owner;

@@ -9,5 +9,7 @@ include!("../../../client/tests/attribute/streams.rs");
 
 #[path = "../../../client/tests/attribute/captures.rs"]
 mod captures;
+#[path = "../../../client/tests/attribute/steps.rs"]
+mod steps;
 #[path = "../../../client/tests/attribute/surroundings.rs"]
 mod surroundings;

@@ -75,6 +75,7 @@ mod probing;
 #[cfg(feature = "macros")]
 mod python_page;
 mod recovery;
+mod run_crash;
 mod runtimes;
 mod shut_down;
 mod suite;

@@ -4,12 +4,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Unsettled};
+use cycles_conformance::{
+    Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Spending, Unsettled,
+};
 use cycles_ureq::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
-    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, Stats, UnixMillis, WithCyclesConfig,
-    try_with_cycles,
+    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, Run, RunConfig, Stats, Step,
+    StepContext, UnixMillis, WithCyclesConfig, try_with_cycles,
 };
 
 pub struct Ureq;
@@ -32,6 +34,11 @@ impl Adapter for Ureq {
 
 impl Client for OnUreq {
     type Guard = Held;
+    type Run = Drawing;
+
+    fn run(&self, config: RunConfig) -> Result<Drawing, Error> {
+        self.0.run(config).map(Drawing)
+    }
 
     fn reserve(&self, request: ReservationCreateRequest) -> Result<Held, Error> {
         self.0.reserve(request).map(Held)
@@ -66,6 +73,67 @@ impl Client for OnUreq {
 
     fn flush_stale(&self, timeout: Duration) -> Result<Unsettled, Error> {
         Ok(self.0.flush_stale(timeout)?.into())
+    }
+}
+
+/// A run whose calls block.
+#[derive(Debug)]
+pub struct Drawing(Run);
+
+struct Stepping(StepContext);
+
+impl Spending for Stepping {
+    fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.0.spent(amount)
+    }
+}
+
+impl cycles_conformance::Run for Drawing {
+    fn step(
+        &self,
+        step: Step,
+        cost: Amount,
+        action: impl FnOnce(&dyn Spending) -> Result<(), ActionFailed>,
+    ) -> Result<(), Error> {
+        self.0.step(step, |context| {
+            action(&Stepping(context))?;
+            Ok(((), cost))
+        })
+    }
+
+    fn nested(&self, outer: Amount, inner: Amount) -> Result<(), Error> {
+        self.0.step(outer.clone(), |context| {
+            let cost = inner.clone();
+            context.run().step(inner, |_| Ok(((), cost)))?;
+            Ok(((), outer))
+        })
+    }
+
+    fn keep_and_step(
+        &self,
+        keep: Amount,
+        step: Step,
+        cost: Amount,
+    ) -> Result<(Result<(), Error>, Amount, Amount), Error> {
+        let kept = self.0.keep(keep)?;
+        let stepped = kept.step(step, |_| Ok(((), cost)));
+        Ok((stepped, kept.left(), self.0.left()))
+    }
+
+    fn left(&self) -> Amount {
+        self.0.left()
+    }
+
+    fn is_lost(&self) -> bool {
+        self.0.lease().is_lost()
+    }
+
+    fn reservation_id(&self) -> ReservationId {
+        self.0.reservation_id().clone()
+    }
+
+    fn finish(&self) -> Result<Option<Receipt>, Error> {
+        self.0.finish()
     }
 }
 

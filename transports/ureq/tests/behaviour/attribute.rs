@@ -171,3 +171,29 @@ fn what_is_made_runs_in_the_context_of_its_function_and_what_it_tells_counts() -
         Ok(())
     })
 }
+
+#[test]
+fn a_function_that_is_a_step_draws_from_its_run_and_is_charged_its_cost() -> Outcome {
+    use cycles_ureq::{Run, RunConfig};
+
+    #[cycles(run = run, name = "search", estimate = query.len() * 10, actual = result.len())]
+    fn search(run: &Run, query: &str) -> Result<String, Error> {
+        Ok(query.to_uppercase())
+    }
+    #[cycles(run = run, estimate = 30)]
+    fn calls_it(run: &Run, query: &str) -> Result<usize, Error> {
+        Ok(search(run, query)?.len())
+    }
+    let page = Page::new();
+    let run = page.client().run(RunConfig::new(Amount::usd_microcents(200)))?;
+    assert_eq!(search(&run, "rust")?, "RUST");
+    assert_eq!(calls_it(&run, "cycles")?, 6);
+    assert_eq!(run.left(), Amount::usd_microcents(200 - 4 - 30 - 6));
+    assert!(matches!(
+        search(&run, &"q".repeat(17)),
+        Err(Error::RunExhausted(_))
+    ));
+    assert!(run.finish()?.is_some());
+    assert_eq!(page.dollars(), (40, 0));
+    Ok(())
+}

@@ -77,6 +77,7 @@ mod panics;
 #[cfg(feature = "macros")]
 mod python_page;
 mod recovery;
+mod run_crash;
 #[cfg(unix)]
 mod stopped;
 mod suite;

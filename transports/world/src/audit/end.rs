@@ -12,6 +12,16 @@ impl Job {
     /// Checks that the cost is in the ledger or reported as lost. `is_lost` is whether the only process that knew the
     /// cost is gone.
     pub(crate) fn check_kept(&self, is_lost: bool) -> CheckResult {
+        let charged = self.notes.run.as_ref().map_or(0, |run| run.charged);
+        if self.cost.as_ref().map_or(0, |cost| cost.amount) < charged && !self.notes.was_surfaced {
+            return broken(
+                Rule::StepStored,
+                format!(
+                    "steps count as charged up to {charged}, but the cost is {:?}",
+                    self.cost
+                ),
+            );
+        }
         let Some(cost) = &self.cost else { return Ok(()) };
         if !self.charges.is_empty() || self.notes.was_surfaced || (is_lost && !self.notes.was_durable) {
             return Ok(());

@@ -79,6 +79,12 @@ pub(super) struct ReservationWatch {
     owes_beat_event: bool,
     /// Whether a failed change to the journal has not been reported yet.
     owes_store_event: bool,
+    /// The largest cost that the journal has stored.
+    pub(super) stored_total: i64,
+    /// The largest cost that the journal could not store in time.
+    pub(super) given_up_total: i64,
+    /// Whether it was resumed from the total of a run that is older than the one in the ledger.
+    pub(super) has_old_total: bool,
     /// Whether its state machine was lost in a panic.
     was_lost: bool,
 }
@@ -97,6 +103,14 @@ pub(super) struct Store {
 enum Cleared {
     Removed,
     Aside(Aside),
+}
+
+/// The cost that a change stores.
+fn total_of(write: &JournalWrite) -> Option<i64> {
+    match write {
+        JournalWrite::Put(record) | JournalWrite::PutRun(record) => Some(record.actual()?.amount),
+        JournalWrite::Remove(_) | JournalWrite::SetAside(..) => None,
+    }
 }
 
 /// How long a session waits for a change to the journal.
@@ -151,7 +165,8 @@ impl ReservationWatch {
                     .idempotency_key()
                     .map_or_else(String::new, |key| key.as_str().to_owned());
                 let amount = requests::amount(record.body().as_bytes());
-                if job.cost.is_none() || job.cost.as_ref().map(|cost| cost.amount) != amount {
+                let is_known = job.cost.is_some() && job.cost.as_ref().map(|cost| cost.amount) == amount;
+                if !is_known && !self.has_old_total {
                     return broken(
                         Rule::KnownCost,
                         format!("a record of {amount:?}, which was not handed over"),
@@ -165,7 +180,29 @@ impl ReservationWatch {
                 {
                     self.owed_pause = None;
                 }
+                if job.notes.run.is_some() {
+                    // Its totals were recorded before.
+                    job.notes.recorded_at = Some(record.recorded_at());
+                }
                 job.notes.recorded_at.get_or_insert(record.recorded_at());
+            }
+            JournalWrite::PutRun(total) => {
+                if let Err(problem) = JournalRecord::parse(total.to_json().as_bytes()) {
+                    return broken(Rule::CostKept, format!("a total that cannot be read: {problem}"));
+                }
+                let ended = job.notes.run.as_ref().map(|run| run.total);
+                let amount = total.actual().map(|actual| actual.amount);
+                if amount.is_none() || amount != ended {
+                    return broken(
+                        Rule::KnownCost,
+                        format!("a total of {amount:?}, but the steps that have ended cost {ended:?}"),
+                    );
+                }
+                let key = total.id().key.as_str().to_owned();
+                if job.notes.key.get_or_insert_with(|| key.clone()) != &key {
+                    return broken(Rule::OneKey, format!("a total under the key {key}"));
+                }
+                job.notes.recorded_at = Some(total.recorded_at());
             }
             JournalWrite::Remove(_) if job.charges.is_empty() => {
                 return broken(
@@ -207,6 +244,9 @@ impl ReservationWatch {
             if let JournalWrite::Put(record) = &store.write {
                 self.record = Some((record.mode(), record.body().to_owned()));
             }
+            if let Some(total) = total_of(&store.write) {
+                self.given_up_total = self.given_up_total.max(total);
+            }
         }
         is_any_late
     }
@@ -226,6 +266,14 @@ impl ReservationWatch {
         let is_needless = matches!(write, JournalWrite::Remove(_)) && !self.has_stored;
         if !is_late {
             self.owes_store_event = stored.is_err() && !is_needless;
+        }
+        match (total_of(&write), stored) {
+            (Some(total), Ok(())) => self.stored_total = self.stored_total.max(total),
+            (Some(total), Err(_)) => self.given_up_total = self.given_up_total.max(total),
+            (None, _) => {}
+        }
+        if let (JournalWrite::PutRun(_), Ok(())) = (&write, stored) {
+            job.notes.was_durable = true;
         }
         if let JournalWrite::Put(record) = write {
             self.has_stored |= stored.is_ok();

@@ -16,7 +16,7 @@ impl ReservationWatch {
             if receipt.is_settled() && job.charges.is_empty() {
                 return lie("it is reported as settled, but it is not in the ledger");
             }
-            if matches!(receipt, Receipt::Rejected { .. }) && self.was_settled {
+            if matches!(receipt, Receipt::Rejected { .. }) && self.was_settled && !self.has_old_total {
                 return lie("it is reported as refused, but it was in the ledger at the last attempt");
             }
             let is_last_word = matches!(

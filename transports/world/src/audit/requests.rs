@@ -92,6 +92,10 @@ impl ReservationWatch {
         body: &Body,
     ) -> CheckResult {
         let asked = body.actual.as_ref().map(|actual| actual.amount);
+        if self.has_old_total {
+            // The ledger has another total under this key, so it refuses this one.
+            return Ok(());
+        }
         if job.cost.is_none() || job.cost.as_ref().map(|cost| cost.amount) != asked {
             return broken(
                 Rule::KnownCost,

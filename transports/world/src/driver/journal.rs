@@ -62,7 +62,7 @@ impl World {
                 .watch
                 .check_storing(&mut self.jobs[id.0], now, ticket, &write, is_late)
         });
-        if let JournalWrite::Put(record) = &write {
+        if let JournalWrite::Put(record) | JournalWrite::PutRun(record) = &write {
             let secret = caller.config().api_key().expose();
             checked = checked.and_then(|()| keeps_secret("a record", &record.to_json(), secret));
             self.by_reservation
@@ -279,6 +279,7 @@ impl World {
 fn described(write: &JournalWrite) -> String {
     match write {
         JournalWrite::Put(record) => format!("a record in {} mode", record.mode()),
+        JournalWrite::PutRun(total) => format!("the total {:?}", total.actual()),
         JournalWrite::Remove(_) => "the removal of the record".to_owned(),
         JournalWrite::SetAside(_, aside) => format!("the record as {aside:?}"),
     }

@@ -112,6 +112,7 @@ impl World {
     }
 
     fn check_reservation_at_rest(&mut self, index: usize, at: usize, now: Now, until: Option<Duration>) {
+        self.note_charged_steps(at);
         let reservation = &self.reservations[at];
         let id = reservation.job;
         let Some(key) = reservation.key else { return };

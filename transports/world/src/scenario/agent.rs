@@ -7,6 +7,7 @@ use cycles_proto::models::{
 };
 
 use cycles_proto::outcome::ReleaseReason;
+use cycles_proto::run::RunOptions;
 
 use super::dice::Dice;
 use crate::{JobId, ProcessId, World};
@@ -29,6 +30,18 @@ pub(super) struct AgentPlan {
     is_blocking: bool,
     /// Whether the agent forgets the reservation after ending the action.
     forgets: bool,
+    /// If the reservation is a run: what happens in it, by the time since the grant.
+    run: Option<Vec<(Duration, RunAct)>>,
+}
+
+/// An act in a run.
+#[derive(Clone, Copy)]
+enum RunAct {
+    Begins(u64, i64),
+    Spent(u64, i64),
+    Ends(u64, i64),
+    Fails(u64),
+    Finishes,
 }
 
 /// How an action ends.
@@ -65,6 +78,7 @@ impl AgentPlan {
             caller: 0,
             is_blocking: false,
             forgets: false,
+            run: None,
         }
     }
 
@@ -73,6 +87,33 @@ impl AgentPlan {
         self.caller = dice.below(4);
         self.is_blocking = dice.one_in(4);
         self.forgets = dice.one_in(3);
+    }
+
+    /// Draws the steps of a run. This is separate from `of`, so that older seeds keep their meaning.
+    pub(super) fn draw_run(&mut self, dice: &mut Dice<'_>) {
+        let work = u64::try_from(self.work.as_millis()).unwrap_or(u64::MAX);
+        let mut acts = Vec::new();
+        for number in 0..1 + dice.below(6) {
+            let begins = dice.millis(work + 1);
+            let ends = begins + dice.millis(work / 2 + 50);
+            let estimate = dice.amount(400);
+            acts.push((begins, RunAct::Begins(number, estimate)));
+            if dice.one_in(4) {
+                acts.push((begins, RunAct::Spent(number, dice.amount(300))));
+            }
+            acts.push((
+                ends,
+                match dice.one_in(5) {
+                    true => RunAct::Fails(number),
+                    false => RunAct::Ends(number, dice.amount(500) - 20),
+                },
+            ));
+        }
+        if !dice.one_in(4) {
+            acts.push((self.work, RunAct::Finishes));
+        }
+        acts.sort_by_key(|(at, _)| *at);
+        self.run = Some(acts);
     }
 
     /// Makes the same request as another plan, under the same key, as if it had been delivered twice.
@@ -116,6 +157,8 @@ enum State {
     AwaitsGrant(JobId, Duration),
     /// Got the grant at this time.
     Works(JobId, Duration),
+    /// Got the grant of a run at this time, and has done this many acts.
+    Runs(JobId, Duration, usize),
     Ended(Option<JobId>),
 }
 
@@ -133,6 +176,15 @@ impl<'a> Agent<'a> {
             State::Idle => Some(self.plan.begins),
             State::AwaitsGrant(_, since) => Some(since + self.plan.patience),
             State::Works(_, since) => Some(since + self.plan.work),
+            State::Runs(_, since, done) => {
+                let next = self.plan.run.as_ref().and_then(|acts| acts.get(done));
+                Some(
+                    since
+                        + next
+                            .map_or(Duration::ZERO, |(at, _)| *at)
+                            .max(Duration::from_millis(1)),
+                )
+            }
             State::Ended(_) => None,
         }
     }
@@ -145,7 +197,7 @@ impl<'a> Agent<'a> {
     pub(super) fn job(&self) -> Option<JobId> {
         match self.state {
             State::Idle => None,
-            State::AwaitsGrant(job, _) | State::Works(job, _) => Some(job),
+            State::AwaitsGrant(job, _) | State::Works(job, _) | State::Runs(job, ..) => Some(job),
             State::Ended(job) => job,
         }
     }
@@ -159,6 +211,10 @@ impl<'a> Agent<'a> {
                 Some(job) => State::AwaitsGrant(job, now),
                 None => State::Ended(None),
             },
+            State::AwaitsGrant(job, _) if world.is_held(job) && plan.run.is_some() => {
+                world.begin_run(job, RunOptions::new(plan.work + Duration::from_secs(60)));
+                State::Runs(job, now, 0)
+            }
             State::AwaitsGrant(job, _) if world.is_held(job) => {
                 plan.begin(world, job);
                 State::Works(job, now)
@@ -177,8 +233,36 @@ impl<'a> Agent<'a> {
                 }
                 State::Ended(Some(job))
             }
+            State::Runs(job, since, done) => match plan.run.as_ref().and_then(|acts| acts.get(done)) {
+                Some((_, act)) => {
+                    act.happen(world, job);
+                    State::Runs(job, since, done + 1)
+                }
+                // If it was not finished, its caller goes away; open steps have ended by then.
+                None => {
+                    match plan.forgets {
+                        true => world.forget(job),
+                        false => world.abandon(job),
+                    }
+                    State::Ended(Some(job))
+                }
+            },
             State::Ended(job) => State::Ended(job),
         };
+    }
+}
+
+impl RunAct {
+    fn happen(self, world: &mut World, job: JobId) {
+        match self {
+            Self::Begins(number, estimate) => drop(world.begin_step(job, number, estimate)),
+            Self::Spent(number, amount) => world.step_spent(job, number, amount),
+            // Some costs cannot be accepted.
+            Self::Ends(number, cost @ ..=-15) => world.end_step(job, number, &Amount::credits(-cost)),
+            Self::Ends(number, cost) => world.end_step(job, number, &Amount::tokens(cost)),
+            Self::Fails(number) => world.fail_step(job, number),
+            Self::Finishes => world.finish_run(job),
+        }
     }
 }
 

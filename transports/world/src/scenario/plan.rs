@@ -130,6 +130,13 @@ impl Plan {
             }
         }
         self.draw_limits(dice);
+        // Rarely beside others, because few of those already end at the same time.
+        let runs = if self.agents.len() == 1 { 4 } else { 16 };
+        for plan in &mut self.agents {
+            if dice.one_in(runs) {
+                plan.draw_run(dice);
+            }
+        }
         self.incidents.sort_by_key(|(at, _)| *at);
     }
 

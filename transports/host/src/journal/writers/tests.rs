@@ -66,6 +66,7 @@ impl Store for Notes {
         }
         self.log.lock().unwrap().push(match write {
             JournalWrite::Put(_) => format!("put {id}"),
+            JournalWrite::PutRun(_) => format!("put the total {id}"),
             JournalWrite::Remove(_) => format!("remove {id}"),
             JournalWrite::SetAside(..) => format!("set aside {id}"),
         });
@@ -73,7 +74,7 @@ impl Store for Notes {
         match write {
             JournalWrite::Remove(_) if id.starts_with("broken") => Err(StoreFailure::new("broken")),
             JournalWrite::Remove(_) => Ok(NeedsSync::No),
-            JournalWrite::Put(_) | JournalWrite::SetAside(..) => Ok(NeedsSync::Yes),
+            JournalWrite::Put(_) | JournalWrite::PutRun(_) | JournalWrite::SetAside(..) => Ok(NeedsSync::Yes),
         }
     }
 

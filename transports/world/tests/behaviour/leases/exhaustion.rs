@@ -120,6 +120,7 @@ impl Run {
                 Step::Store(ticket, write) => {
                     self.settled.push(match write {
                         JournalWrite::Put(_) => "put",
+                        JournalWrite::PutRun(_) => "put the total",
                         JournalWrite::Remove(_) => "remove",
                         JournalWrite::SetAside(..) => "set aside",
                     });

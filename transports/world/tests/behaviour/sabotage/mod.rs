@@ -119,6 +119,8 @@ caught_in_session! {
     what_is_taken_though_another_has_the_claim_is_caught: TakesWhatIsClaimed => ClaimsKept,
     what_a_closed_session_sends_is_caught: SendsWhenClosed => ClosedForGood,
     a_closed_session_that_ends_too_early_is_caught: EndsTooEarly => ClosedWithCosts,
+    a_step_that_counts_as_charged_before_its_cost_is_stored_is_caught: ChargesStepsTooEarly => StepStored,
+    a_total_of_a_run_that_is_not_stored_is_caught: LosesTotals => StepStored,
 }
 
 /// A journal with far more records than are settled at a time, under a key that is refused.

@@ -10,7 +10,7 @@ use cycles_proto::Reader;
 use cycles_proto::journal::JournalWrite;
 use cycles_proto::outcome::StoreFailure;
 use cycles_proto::session::{
-    Caller, Close, FlushKey, Key, Principal, ReservationKey, Scanned, Session, Step,
+    Caller, Close, EndedStep, FlushKey, Key, Principal, ReservationKey, Scanned, Session, Step,
 };
 use cycles_proto::{Call, Error, Failure, FailureKind, Flushed, Now, Seed, Ticket, Urgency};
 use cycles_world::Machine;
@@ -54,6 +54,10 @@ pub(crate) enum SessionSabotage {
     SendsWhenClosed,
     /// A closed session reports that it is through too early.
     EndsTooEarly,
+    /// A step counts as charged before its cost is stored.
+    ChargesStepsTooEarly,
+    /// The total of a run is not stored, but is said to be.
+    LosesTotals,
 }
 
 #[derive(Debug)]
@@ -158,6 +162,10 @@ impl Machine for SessionSaboteur {
                 self.withdrawn.insert(ticket);
                 Step::Withdraw(ticket)
             }
+            Step::Store(ticket, _, JournalWrite::PutRun(_)) if self.how == SessionSabotage::LosesTotals => {
+                self.inner.handle_stored(now, ticket, Ok(()));
+                self.poll(now)
+            }
             Step::Store(ticket, principal, write) => self.stores(ticket, principal, write),
             Step::Notify(_, Event::Panicked { .. }) if self.how == SessionSabotage::PanicsInSilence => {
                 self.poll(now)
@@ -204,6 +212,10 @@ impl Machine for SessionSaboteur {
             scanned
         });
         self.inner.handle_scanned(now, ticket, scanned)
+    }
+
+    fn is_step_stored(&self, step: EndedStep) -> bool {
+        self.how == SessionSabotage::ChargesStepsTooEarly || self.inner.is_step_stored(step)
     }
 
     fn pop_changed(&mut self) -> Option<Key> {

@@ -1,0 +1,369 @@
+//! A run: one reservation that many steps draw from, without a call for each.
+//!
+//! ```text
+//!  reserved = charged + what open steps may cost + kept for later + left
+//! ```
+//!
+//! [`Draws`] is the arithmetic of it, and knows which total is stored. What is done with that is decided in
+//! `reservation/run.rs`: the total is stored after each step that cost something, and committed at the end.
+//!
+//! Invariants:
+//!
+//! - A step begins only if its estimate is left, so as long as no step costs more than its estimate, the total is never
+//!   more than the reserved amount.
+//! - A cost that a step hands over is added to the total, whatever it is; only a total above 2⁶³ − 1 is refused.
+
+mod config;
+mod summary;
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+pub use self::config::{RunConfig, Step};
+use self::summary::Summary;
+use crate::models::{Amount, IdempotencyKey, JsonObject, Unit};
+use crate::ticket::Ticket;
+
+/// How a run is run and settled.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RunOptions {
+    /// How long the run may last after its grant. Then it starts no more steps, and its lease is not extended any more.
+    pub max_duration: Duration,
+    /// The key of the commit. Default: a fresh key.
+    pub commit_key: Option<IdempotencyKey>,
+    /// The metadata of the commit, to which `cycles_run` is added.
+    pub metadata: Option<JsonObject>,
+}
+
+impl RunOptions {
+    /// Creates options with this limit.
+    pub fn new(max_duration: Duration) -> Self {
+        Self {
+            max_duration,
+            commit_key: None,
+            metadata: None,
+        }
+    }
+}
+
+/// What a run has, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunBudget {
+    /// What the run holds.
+    pub reserved: Amount,
+    /// What the finished steps cost.
+    pub charged: Amount,
+    /// The estimates of the open steps.
+    pub open: Amount,
+    /// What is kept for later and not drawn yet.
+    pub kept: Amount,
+    /// What a new step may ask for; 0 if steps cost more than the run holds.
+    pub left: Amount,
+}
+
+/// The steps of a run: what is open, what is kept, and what the finished ones cost.
+#[derive(Debug)]
+pub(crate) struct Draws {
+    pub(crate) options: RunOptions,
+    /// When the run must not start any more steps.
+    pub(crate) until: Duration,
+    pub(crate) unit: Unit,
+    pub(crate) reserved: i64,
+    /// What is charged: the sum of all finished steps.
+    total: i64,
+    /// The estimates of the open steps.
+    open_sum: i64,
+    open: BTreeMap<u64, Open>,
+    kept_sum: i64,
+    /// What is left of each kept amount.
+    keeps: BTreeMap<u64, i64>,
+    summary: Summary,
+    /// How many steps and kept amounts there were.
+    numbered: u64,
+    /// Which total is the current one: the number of steps that raised it.
+    version: u64,
+    /// The newest total that is stored, or whose store has failed.
+    stored: u64,
+    /// The total that is being stored.
+    storing: Option<(Ticket, u64)>,
+    is_finishing: bool,
+    has_unknown_cost: bool,
+}
+
+/// A step that has begun.
+#[derive(Debug)]
+struct Open {
+    estimate: i64,
+    name: Option<Box<str>>,
+    /// A lower bound on its cost so far.
+    spent: i64,
+    /// The kept amount that it draws from.
+    keep: Option<u64>,
+}
+
+/// Why a step cannot begin: what is left to it.
+#[derive(Debug)]
+pub(crate) struct TooLittle {
+    pub(crate) left: i64,
+}
+
+/// The total would be above 2⁶³ − 1.
+#[derive(Debug)]
+pub(crate) struct Overflow;
+
+impl Draws {
+    pub(crate) fn new(options: RunOptions, granted: Duration, unit: Unit, reserved: i64) -> Self {
+        Self {
+            until: granted.saturating_add(options.max_duration),
+            options,
+            unit,
+            reserved,
+            total: 0,
+            open_sum: 0,
+            open: BTreeMap::new(),
+            kept_sum: 0,
+            keeps: BTreeMap::new(),
+            summary: Summary::default(),
+            numbered: 0,
+            version: 0,
+            stored: 0,
+            storing: None,
+            is_finishing: false,
+            has_unknown_cost: false,
+        }
+    }
+
+    /// What the finished steps cost.
+    pub(crate) fn total(&self) -> i64 {
+        self.total
+    }
+
+    pub(crate) fn kept(&self) -> i64 {
+        self.kept_sum
+    }
+
+    /// What a new step may ask for. Negative if steps cost more than the run holds.
+    fn left(&self) -> i64 {
+        let used = i128::from(self.total) + i128::from(self.open_sum) + i128::from(self.kept_sum);
+        i64::try_from(i128::from(self.reserved) - used).unwrap_or(i64::MIN)
+    }
+
+    pub(crate) fn report(&self) -> RunBudget {
+        let amount = |amount| Amount::new(self.unit.clone(), amount);
+        RunBudget {
+            reserved: amount(self.reserved),
+            charged: amount(self.total),
+            open: amount(self.open_sum),
+            kept: amount(self.kept_sum),
+            left: amount(self.left().max(0)),
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbered += 1;
+        self.numbered
+    }
+
+    /// Begins a step, and returns its number.
+    pub(crate) fn draw(
+        &mut self,
+        estimate: i64,
+        name: Option<&str>,
+        keep: Option<u64>,
+    ) -> Result<u64, TooLittle> {
+        match keep {
+            None => self.take(estimate)?,
+            Some(keep) => {
+                let kept = self.keeps.get_mut(&keep).ok_or(TooLittle { left: 0 })?;
+                let left = *kept;
+                *kept = left
+                    .checked_sub(estimate)
+                    .filter(|rest| *rest >= 0)
+                    .ok_or(TooLittle { left })?;
+                self.kept_sum -= estimate;
+            }
+        }
+        self.open_sum += estimate;
+        let number = self.number();
+        let name = name.map(Into::into);
+        self.open.insert(
+            number,
+            Open {
+                estimate,
+                name,
+                spent: 0,
+                keep,
+            },
+        );
+        Ok(number)
+    }
+
+    /// Checks that this much is left.
+    fn take(&self, amount: i64) -> Result<(), TooLittle> {
+        let left = self.left();
+        match amount <= left {
+            true => Ok(()),
+            false => Err(TooLittle { left: left.max(0) }),
+        }
+    }
+
+    /// Keeps an amount for later, and returns its number.
+    pub(crate) fn keep(&mut self, amount: i64) -> Result<u64, TooLittle> {
+        self.take(amount)?;
+        let number = self.number();
+        self.kept_sum += amount;
+        self.keeps.insert(number, amount);
+        Ok(number)
+    }
+
+    /// Gives back what is left of a kept amount. Steps that draw from it give back to the run from now on.
+    pub(crate) fn give_back(&mut self, keep: u64) {
+        if let Some(left) = self.keeps.remove(&keep) {
+            self.kept_sum -= left;
+        }
+    }
+
+    /// What is left of a kept amount.
+    pub(crate) fn left_of(&self, keep: u64) -> i64 {
+        self.keeps.get(&keep).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn is_open(&self, step: u64) -> bool {
+        self.open.contains_key(&step)
+    }
+
+    pub(crate) fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Raises the spend of an open step to at least this amount.
+    pub(crate) fn spent(&mut self, step: u64, amount: i64) {
+        if let Some(open) = self.open.get_mut(&step) {
+            open.spent = open.spent.max(amount);
+        }
+    }
+
+    /// Ends a step that cost `actual`, and returns the number of the total that has to be stored before it counts as
+    /// charged; 0 if it cost nothing.
+    pub(crate) fn end(&mut self, step: u64, actual: i64) -> Result<u64, Overflow> {
+        let is_partial = false;
+        self.charge(step, actual, is_partial)
+    }
+
+    fn charge(&mut self, step: u64, actual: i64, is_partial: bool) -> Result<u64, Overflow> {
+        let total = self.total.checked_add(actual).ok_or(Overflow)?;
+        let Some(open) = self.close(step, actual) else {
+            return Ok(0);
+        };
+        self.total = total;
+        if is_partial {
+            self.summary.note_partial();
+        }
+        self.summary.note(open.name.as_deref(), actual);
+        if actual == 0 {
+            return Ok(0);
+        }
+        self.version += 1;
+        Ok(self.version)
+    }
+
+    /// Ends a step that ended without a cost: what it has spent is charged, and the rest is given back.
+    pub(crate) fn abandon(&mut self, step: u64) -> Result<u64, Overflow> {
+        match self.open.get(&step).map(|open| open.spent) {
+            Some(0) => {
+                self.close(step, 0);
+                Ok(0)
+            }
+            Some(spent) => self.charge(step, spent, true),
+            None => Ok(0),
+        }
+    }
+
+    /// Ends a step whose cost could not be added. The estimate is not given back, because something was spent.
+    pub(crate) fn end_unknown(&mut self, step: u64) {
+        if self.open.remove(&step).is_some() {
+            // Its estimate stays in the sum of the open steps.
+            self.has_unknown_cost = true;
+        }
+    }
+
+    /// Whether a step has spent something that is not in the total.
+    pub(crate) fn has_unknown_cost(&self) -> bool {
+        self.has_unknown_cost
+    }
+
+    /// What a step has spent so far, as it reported.
+    pub(crate) fn spent_by(&self, step: u64) -> i64 {
+        self.open.get(&step).map_or(0, |open| open.spent)
+    }
+
+    /// The steps that are open.
+    pub(crate) fn open_steps(&self) -> Vec<u64> {
+        self.open.keys().copied().collect()
+    }
+
+    /// Removes a step, and gives what it did not need back to where it came from.
+    fn close(&mut self, step: u64, actual: i64) -> Option<Open> {
+        let open = self.open.remove(&step)?;
+        self.open_sum -= open.estimate;
+        if let Some(kept) = open.keep.and_then(|keep| self.keeps.get_mut(&keep)) {
+            let unused = open.estimate.saturating_sub(actual).max(0);
+            *kept += unused;
+            self.kept_sum += unused;
+        }
+        Some(open)
+    }
+
+    /// Starts no more steps from now on.
+    pub(crate) fn finish(&mut self) {
+        self.is_finishing = true;
+    }
+
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.is_finishing
+    }
+
+    /// The member `cycles_run` of the commit's metadata.
+    pub(crate) fn summary(&self) -> serde_json::Value {
+        self.summary.to_json()
+    }
+
+    /// Whether there is a total that has to be stored now. While one is being stored, the next one waits, and has all
+    /// steps that end meanwhile.
+    pub(crate) fn is_due(&self) -> bool {
+        self.storing.is_none() && self.version > self.stored
+    }
+
+    /// Notes that the current total is being stored under this ticket.
+    pub(crate) fn begin_storing(&mut self, ticket: Ticket) {
+        self.storing = Some((ticket, self.version));
+    }
+
+    /// Notes that a total was stored, or could not be. Returns whether the ticket was that of a total.
+    pub(crate) fn end_storing(&mut self, ticket: Ticket) -> bool {
+        match self.storing {
+            Some((waited_for, version)) if waited_for == ticket => {
+                self.stored = version;
+                self.storing = None;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Notes that the final total was stored, or could not be, or is not going to be.
+    pub(crate) fn note_all_stored(&mut self) {
+        self.stored = self.version;
+        self.storing = None;
+    }
+
+    /// Whether no step waits for this total any more.
+    pub(crate) fn is_stored(&self, version: u64) -> bool {
+        self.stored >= version
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! The acts of a run's callers, and what is known about a run from outside.
+
+use cycles_proto::run::{RunOptions, Step as Ask};
+use cycles_proto::session::{EndedStep, KeepKey, StepKey};
+
+use super::*;
+
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    /// The open steps, and what they have spent.
+    open: Vec<(StepKey, i64)>,
+    ended: Vec<EndedStep>,
+    keeps: Vec<KeepKey>,
+    /// What the steps cost that have ended.
+    pub(super) total: i64,
+    is_finishing: bool,
+    /// Whether its end has begun.
+    is_over: bool,
+}
+
+impl Run {
+    /// Notes that its caller ended it at once.
+    pub(super) fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    /// What the run costs if it ends now.
+    pub(super) fn cost(&self) -> i64 {
+        self.total + self.open.iter().map(|(_, spent)| spent).sum::<i64>()
+    }
+}
+
+impl Driver {
+    /// Makes the reservation a run, or does something with its steps.
+    pub(super) fn act_on_run(&mut self, key: ReservationKey, amount: &Amount) {
+        let (session, now) = (&mut self.session, self.now);
+        let book = self.books.get_mut(&key).unwrap();
+        let Some(run) = &mut book.run else {
+            let most = Duration::from_millis([0, 3_000, 100_000][self.dice.below(3)]);
+            if session.begin_run(now, key, RunOptions::new(most)).is_ok() {
+                book.run = Some(Run::default());
+            }
+            return;
+        };
+        let at = self.dice.below(run.open.len().max(1));
+        match self.dice.below(8) {
+            0..=2 => {
+                let keep = run.keeps.last().copied().filter(|_| self.dice.one_in(2));
+                if let Ok(step) = session.draw(now, key, &Ask::new(amount.clone()), keep) {
+                    assert!(!run.is_finishing && !run.is_over, "a step of a run that is over");
+                    run.open.push((step, 0));
+                }
+            }
+            3 if at < run.open.len() => {
+                let (step, spent) = &mut run.open[at];
+                if session.step_spent(*step, amount).is_ok() {
+                    *spent = (*spent).max(amount.amount);
+                }
+            }
+            4 if at < run.open.len() && !run.is_over => {
+                let (step, spent) = run.open.swap_remove(at);
+                run.ended.push(session.abandon_step(now, step));
+                run.total += spent;
+            }
+            5 | 6 if at < run.open.len() && !run.is_over => {
+                let (step, spent) = run.open.swap_remove(at);
+                match session.end_step(now, step, amount) {
+                    Ok(ended) => {
+                        run.ended.push(ended);
+                        run.total += amount.amount;
+                    }
+                    Err(_) => {
+                        run.total += spent;
+                        book.is_untaken = true;
+                    }
+                }
+            }
+            5 | 6 if at < run.open.len() => {
+                let (step, _) = run.open[at];
+                assert!(session.end_step(now, step, amount).is_err(), "its run is over");
+            }
+            7 if self.dice.one_in(2) => run.keeps.extend(session.keep(now, key, amount).ok()),
+            7 if !run.keeps.is_empty() => session.give_back(run.keeps.swap_remove(0)),
+            _ => {
+                session.finish_run(now, key);
+                run.is_finishing = true;
+            }
+        }
+        run.is_over |= run.is_finishing && run.open.is_empty();
+        book.is_decided |= run.is_over;
+        run.ended.retain(|ended| !session.is_step_stored(*ended));
+    }
+}

@@ -1,0 +1,232 @@
+//! Runs: the actions of their callers, and the check that a step counts as charged only once its cost is safe.
+
+use std::collections::BTreeMap;
+
+use cycles_proto::models::Amount;
+use cycles_proto::record::JournalRecord;
+use cycles_proto::run::{RunOptions, Step};
+use cycles_proto::session::{EndedStep, ReservationKey, StepKey};
+use cycles_proto::{InvalidCommit, Now};
+use cycles_sandbox::Operation;
+
+use super::audit::{CheckResult, broken};
+use super::job::{Job, JobId};
+use super::machine::Machine;
+use super::{Rule, World};
+
+/// The audit's notes about a run.
+#[derive(Debug, Default)]
+pub(super) struct RunNotes {
+    /// The steps that are open, and what they have spent so far.
+    open: BTreeMap<u64, (StepKey, i64)>,
+    /// What all steps cost that have ended.
+    pub(super) total: i64,
+    /// The steps that do not count as charged yet, with the totals that have them.
+    waiting: Vec<(EndedStep, i64)>,
+    /// The largest total that has a step which counts as charged, and that the journal had stored.
+    pub(super) charged: i64,
+    is_finishing: bool,
+}
+
+impl RunNotes {
+    /// What the run costs if it ends now.
+    pub(super) fn cost_at_once(&self) -> i64 {
+        let spent: i64 = self.open.values().map(|(_, spent)| spent).sum();
+        self.total + spent
+    }
+
+    fn has_ended(&self) -> bool {
+        self.is_finishing && self.open.is_empty()
+    }
+}
+
+impl Job {
+    /// Checks the total of a run that a process found: it has every step that counts as charged, and no other cost.
+    pub(super) fn check_total(&self, record: &JournalRecord) -> CheckResult {
+        let amount = record.actual().map_or(0, |actual| actual.amount);
+        match &self.notes.run {
+            Some(run) if !(run.charged..=run.total).contains(&amount) => broken(
+                Rule::StepStored,
+                format!(
+                    "a total of {amount} is found, but steps count as charged up to {}, and cost {}",
+                    run.charged, run.total
+                ),
+            ),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Notes that the total which a process left is its cost, unless the ledger has another one already. Returns whether
+    /// it has, so that this total is too old.
+    pub(super) fn note_total_found(&mut self, record: &JournalRecord) -> bool {
+        let found = record.actual();
+        if self.notes.run.is_none() || self.cost == found {
+            return false;
+        }
+        if !self.charges.is_empty() {
+            return true;
+        }
+        self.cost = found;
+        self.notes.recorded_at = Some(record.recorded_at());
+        // The other total is lost with the process that knew it, so it was never sent, or was refused.
+        let is_settlement =
+            |operation| matches!(operation, Operation::CommitReservation | Operation::CreateEvent);
+        self.notes
+            .bytes
+            .retain(|(operation, _), _| !is_settlement(*operation));
+        false
+    }
+}
+
+/// The actions of a run's caller. A method on a run whose process has crashed does nothing.
+impl World {
+    /// Makes a reservation a run.
+    pub fn begin_run(&mut self, job: JobId, options: RunOptions) {
+        let begun = self.act_on_run(job, |machine, now, key, run| {
+            let begun = machine.begin_run(now, key, options);
+            if begun.is_ok() {
+                *run = Some(RunNotes::default());
+            }
+            begun
+        });
+        self.log(|| format!("{job} becomes a run: {begun:?}"));
+    }
+
+    /// Begins a step under this number. Returns whether it was not refused.
+    pub fn begin_step(&mut self, job: JobId, number: u64, estimate: i64) -> bool {
+        let step = Step::new(Amount::tokens(estimate)).name(format!("tool {}", number % 3));
+        let drawn = self.act_on_run(job, |machine, now, key, run| {
+            let drawn = machine.draw(now, key, &step);
+            if let (Ok(step), Some(run)) = (&drawn, run) {
+                run.open.insert(number, (*step, 0));
+            }
+            drawn.is_ok()
+        });
+        self.log(|| format!("{job}: step {number} asks for {estimate}: {drawn:?}"));
+        drawn.unwrap_or(false)
+    }
+
+    /// Reports that a step has spent at least this much.
+    pub fn step_spent(&mut self, job: JobId, number: u64, amount: i64) {
+        self.act_on_run(job, |machine, _, _, run| {
+            let Some((step, spent)) = run.as_mut().and_then(|run| run.open.get_mut(&number)) else {
+                return;
+            };
+            if machine.step_spent(*step, &Amount::tokens(amount)).is_ok() {
+                *spent = (*spent).max(amount);
+            }
+        });
+    }
+
+    /// Ends a step that cost `actual`.
+    pub fn end_step(&mut self, job: JobId, number: u64, actual: &Amount) {
+        self.log(|| format!("{job}: step {number} ends and cost {actual}"));
+        let mut is_untaken = false;
+        self.act_on_run(job, |machine, now, _, run| {
+            let Some((step, spent)) = run.as_mut().and_then(|run| run.open.remove(&number)) else {
+                return;
+            };
+            let ended = machine.end_step(now, step, actual);
+            let Some(run) = run else { return };
+            match ended {
+                Ok(ended) => {
+                    run.total += actual.amount;
+                    if actual.amount > 0 {
+                        run.waiting.push((ended, run.total));
+                    }
+                }
+                Err(InvalidCommit::WrongUnit { .. } | InvalidCommit::Invalid(_)) => {
+                    run.total += spent;
+                    is_untaken = true;
+                }
+                Err(_) => {}
+            }
+        });
+        self.jobs[job.0].notes.untaken |= is_untaken;
+    }
+
+    /// Ends a step that failed.
+    pub fn fail_step(&mut self, job: JobId, number: u64) {
+        self.log(|| format!("{job}: step {number} fails"));
+        self.act_on_run(job, |machine, now, _, run| {
+            let Some(run) = run else { return };
+            let Some((step, spent)) = run.open.remove(&number) else {
+                return;
+            };
+            let ended = machine.abandon_step(now, step);
+            run.total += spent;
+            if spent > 0 {
+                run.waiting.push((ended, run.total));
+            }
+        });
+    }
+
+    /// Finishes a run.
+    pub fn finish_run(&mut self, job: JobId) {
+        self.log(|| format!("{job}: its caller finishes the run"));
+        self.act_on_run(job, |machine, now, key, run| {
+            machine.finish_run(now, key);
+            if let Some(run) = run {
+                run.is_finishing = true;
+            }
+        });
+    }
+
+    /// Acts on the run of a live reservation; notes the cost before the session goes on.
+    fn act_on_run<T>(
+        &mut self,
+        job: JobId,
+        act: impl FnOnce(&mut dyn Machine, Now, ReservationKey, &mut Option<RunNotes>) -> T,
+    ) -> Option<T> {
+        let at = self.live_origin(job)?;
+        let (index, key) = (self.reservations[at].session, self.reservations[at].key?);
+        let now = self.wake_up(index)?;
+        // What comes after the end of the run changes nothing.
+        let is_running = !self.jobs[job.0].notes.was_left;
+        let run = &mut self.jobs[job.0].notes.run;
+        let total = run.as_ref().map_or(0, |run| run.total);
+        let done = act(self.sessions[index].machine.as_mut(), now, key, run);
+        if let (Some(run), false) = (run, is_running) {
+            run.total = total;
+        }
+        if self.jobs[job.0]
+            .notes
+            .run
+            .as_ref()
+            .is_some_and(RunNotes::has_ended)
+        {
+            self.note_leaving(job);
+        }
+        self.drive(index);
+        Some(done)
+    }
+
+    /// Notes which steps count as charged by now, and checks that their costs are safe.
+    pub(super) fn note_charged_steps(&mut self, at: usize) {
+        let reservation = &self.reservations[at];
+        let job = &mut self.jobs[reservation.job.0];
+        let is_origin = job.notes.origin == Some(at);
+        let Some(run) = job.notes.run.as_mut().filter(|_| is_origin) else {
+            return;
+        };
+        let machine = &self.sessions[reservation.session].machine;
+        let watch = &reservation.watch;
+        let mut checked = Ok(());
+        run.waiting.retain(|(step, total)| {
+            if !machine.is_step_stored(*step) {
+                return true;
+            }
+            if watch.stored_total >= *total {
+                run.charged = run.charged.max(*total);
+            } else if watch.given_up_total < *total && watch.has_journal && !reservation.was_lost {
+                checked = broken(
+                    Rule::StepStored,
+                    format!("a step counts as charged, but no total of {total} is stored"),
+                );
+            }
+            false
+        });
+        let id = reservation.job;
+        self.keep_violation(Some(id), checked);
+    }
+}
