@@ -61,7 +61,10 @@ fn after_sigterm_in_the_middle_of_everything_each_tenant_was_charged_what_the_le
             let scope = format!("tenant:{tenant}");
             ledger.budget(&scope, Unit::Tokens).unwrap()
         });
-        let charged = format!("cycles_charged_tokens{{tenant=\"{tenant}\"}} {}\n", state.spent);
+        let charged = format!(
+            "cycles_charged_total{{tenant=\"{tenant}\",unit=\"TOKENS\"}} {}\n",
+            state.spent
+        );
         assert!(output.contains(&charged), "{charged}{output}");
         let pending = format!("cycles_pending_costs{{tenant=\"{tenant}\"}} 0\n");
         assert!(output.contains(&pending), "{output}");

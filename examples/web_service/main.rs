@@ -1,5 +1,5 @@
-//! A web service on axum that calls a model for three tenants, each with its own key and budget. It can be stopped at any
-//! time with SIGTERM or Ctrl-C: requests that run are answered, and every cost is in the ledger before the process ends.
+//! A web service on axum that calls a model for three tenants, each with its own key and budget, on one client. It can be
+//! stopped at any time with SIGTERM or Ctrl-C: requests that run are answered, and every cost is in the ledger before the process ends.
 //!
 //! `cargo run -p cycles-examples --features web --bin web_service` needs no setup: it starts its own Cycles server. Then
 //! `curl -d 'What is a budget for?' http://127.0.0.1:8080/ask/acme` asks, and `curl http://127.0.0.1:8080/metrics` shows
@@ -7,11 +7,9 @@
 //! and `WEB_ADDRESS` to listen elsewhere.
 #![allow(clippy::print_stdout)]
 
-mod metrics;
 mod model;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +25,6 @@ use cycles_tokio::{
     Close, CyclesClient, CyclesConfig, Error, NotCompleted, WithCyclesConfig, try_with_cycles,
 };
 use tokio::net::TcpListener;
-
-use crate::metrics::Metrics;
 
 /// How long requests may still run after the signal, and how long the costs then have. Together they have to be shorter
 /// than the time until the process is killed, which is 30 s on Kubernetes.
@@ -46,7 +42,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Failure> {
     // Kept until the end: dropping it stops the server.
     let (_sandbox, tenants) = tenants()?;
-    let service = Arc::new(tenants.into_iter().map(Tenant::named).collect::<Tenants>());
+    let service = Arc::new(tenants);
 
     let app = Router::new()
         .route("/ask/{tenant}", post(ask))
@@ -75,41 +71,21 @@ async fn run() -> Result<(), Failure> {
         () = deadline => {}
     }
 
-    // Nothing new is reserved from here on. Actions that still run end, and every cost is settled or on disk.
-    let mut is_complete = true;
-    for (name, tenant) in &*service {
-        let left = tenant.client.close(Close::WhenDone, CLOSE).await?;
-        is_complete &= left.is_complete();
-        println!("{name}: left {left:?}");
-    }
-    // Events are delivered by a thread of their own, a moment later.
-    let is_told = async {
-        while is_complete && service.values().any(|tenant| tenant.metrics.totals().1 > 0) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    let _ = tokio::time::timeout(Duration::from_secs(1), is_told).await;
-    print!("{}", text(&service));
-    if !is_complete {
+    // Nothing new is reserved from here on, for any tenant. Actions that still run end, and every cost is settled or on
+    // disk.
+    let left = service.client.close(Close::WhenDone, CLOSE).await?;
+    print!("{}", service.client.stats().to_prometheus());
+    println!("left: {left:?}");
+    if !left.is_complete() {
         println!("The next run settles what is left in the journal.");
     }
     Ok(())
 }
 
-type Tenants = BTreeMap<String, Tenant>;
-
-/// One tenant: its client, and what it was charged.
-struct Tenant {
+/// The tenants, whose clients share connections, timers and the thread of one client.
+struct Tenants {
     client: CyclesClient,
-    metrics: Metrics,
-}
-
-impl Tenant {
-    fn named((name, config): (String, CyclesConfig)) -> (String, Self) {
-        let metrics = Metrics::default();
-        let client = CyclesClient::new(config).with_observer(metrics.observer());
-        (name, Self { client, metrics })
-    }
+    by_name: BTreeMap<String, CyclesClient>,
 }
 
 /// Answers a question at the tenant's expense.
@@ -119,25 +95,20 @@ async fn ask(
     question: String,
 ) -> Result<String, (StatusCode, String)> {
     let unknown = || (StatusCode::NOT_FOUND, format!("no tenant is called {name}\n"));
-    let tenant = tenants.get(&name).ok_or_else(unknown)?;
+    let client = tenants.by_name.get(&name).ok_or_else(unknown)?;
     let config = WithCyclesConfig::new(Amount::tokens(ESTIMATE))
         .action("llm.completion", "parrot-1")
         .overage_policy(CommitOveragePolicy::AllowIfAvailable)
         // No answer takes that long: an action that hangs gives its budget back.
         .max_lease_age(Duration::from_secs(300));
-    let answering = try_with_cycles(&tenant.client, config, async |ctx| {
+    let answering = try_with_cycles(client, config, async |ctx| {
         // The prompt is paid for, even if the reader leaves before the answer is complete.
         ctx.spent(&Amount::tokens(model::tokens(&question)))?;
         let (answer, tokens) = model::answer(&question).await?;
-        let id = ctx.reservation_id.clone();
-        Ok::<_, Failure>(((answer, id), Amount::tokens(tokens)))
+        Ok::<_, Failure>((answer, Amount::tokens(tokens)))
     });
     match answering.await {
-        Ok(completed) => {
-            let (answer, id) = completed.value;
-            tenant.metrics.count(&id, completed.receipt.as_ref());
-            Ok(answer)
-        }
+        Ok(completed) => Ok(completed.value),
         Err(NotCompleted::NotReserved(error) | NotCompleted::Cancelled(error)) => {
             Err((status(&error), format!("{error}\n")))
         }
@@ -155,56 +126,46 @@ fn status(error: &Error) -> StatusCode {
     }
 }
 
-/// What each tenant was charged, in the format of Prometheus.
+/// What each tenant was granted, denied and charged, in the format of Prometheus.
 async fn metrics(State(tenants): State<Arc<Tenants>>) -> String {
-    text(&tenants)
+    tenants.client.stats().to_prometheus()
 }
 
-fn text(tenants: &Tenants) -> String {
-    let lines = tenants.iter().flat_map(|(name, tenant)| {
-        let (charged, pending) = tenant.metrics.totals();
-        [
-            format!("cycles_charged_tokens{{tenant=\"{name}\"}} {charged}\n"),
-            format!("cycles_pending_costs{{tenant=\"{name}\"}} {pending}\n"),
-        ]
-    });
-    lines.collect()
-}
-
-/// The tenants and their configurations: yours, or three on a server for this run.
-fn tenants() -> Result<(Option<Sandbox>, Configs), Failure> {
-    let yours = std::env::var("WEB_TENANTS").ok();
-    let (sandbox, keys) = match yours {
-        Some(keys) => (None, keys),
-        None => {
+/// Your tenants, or three on a server for this run.
+fn tenants() -> Result<(Option<Sandbox>, Tenants), Failure> {
+    let (sandbox, keys) = match std::env::var("WEB_TENANTS") {
+        Ok(keys) => (None, keys),
+        Err(_) => {
             let sandbox = sandbox()?;
             let keys = NAMES.map(|name| format!("{name}={}", key(name))).join(",");
             (Some(sandbox), keys)
         }
     };
-    let journal = match std::env::var_os("CYCLES_JOURNAL_DIR") {
-        Some(journal) => PathBuf::from(journal),
-        None => journal("web_service"),
+    let keys = keys.split(',').map(|pair| pair.split_once('='));
+    let keys: Vec<_> = keys
+        .collect::<Option<_>>()
+        .ok_or("WEB_TENANTS is a list of tenant=key")?;
+    let &[(first, first_key), ..] = &*keys else {
+        return Err("WEB_TENANTS is empty".into());
     };
-    let configs = keys.split(',').map(|pair| {
-        let (name, key) = pair
-            .split_once('=')
-            .ok_or("WEB_TENANTS is a list of tenant=key")?;
-        let config = CyclesConfig::from_lookup("CYCLES_", |variable| match (variable, &sandbox) {
-            ("CYCLES_API_KEY", _) => Some(key.into()),
-            ("CYCLES_TENANT", _) => Some(name.into()),
-            ("CYCLES_JOURNAL_DIR", _) => Some(journal.clone().into_os_string()),
-            ("CYCLES_BASE_URL", Some(sandbox)) => Some(sandbox.base_url().into()),
-            _ => std::env::var_os(variable),
-        });
-        Ok((name.to_owned(), config?))
+    let config = CyclesConfig::from_lookup("CYCLES_", |variable| match (variable, &sandbox) {
+        ("CYCLES_API_KEY", _) => Some(first_key.into()),
+        ("CYCLES_TENANT", _) => Some(first.into()),
+        ("CYCLES_BASE_URL", Some(sandbox)) => Some(sandbox.base_url().into()),
+        ("CYCLES_JOURNAL_DIR", Some(_)) => {
+            let given = std::env::var_os(variable);
+            given.or_else(|| Some(journal("web_service").into_os_string()))
+        }
+        _ => std::env::var_os(variable),
     });
-    let configs = configs.collect::<Result<_, Failure>>()?;
-    Ok((sandbox, configs))
+    let client = CyclesClient::new(config?);
+    let by_name = keys.into_iter().map(|(name, key)| {
+        let client = client.with_credentials(key, name)?;
+        Ok((name.to_owned(), client))
+    });
+    let by_name = by_name.collect::<Result<_, Error>>()?;
+    Ok((sandbox, Tenants { client, by_name }))
 }
-
-/// The tenants' names and configurations.
-type Configs = Vec<(String, CyclesConfig)>;
 
 const NAMES: [&str; 3] = ["acme", "globex", "initech"];
 
