@@ -4,8 +4,8 @@
 //!  reserved = charged + what open steps may cost + kept for later + left
 //! ```
 //!
-//! [`Draws`] is the arithmetic of it, and knows which total is stored. What is done with that is decided in
-//! `reservation/run.rs`: the total is stored after each step that cost something, and committed at the end.
+//! Here is the arithmetic of it, and which total is stored. What is done with that is decided in `reservation/run.rs`:
+//! the total is stored after each step that cost something, and committed at the end.
 //!
 //! Invariants:
 //!

@@ -186,7 +186,8 @@ impl Run {
 
     /// Finishes the run: no more steps begin and, once no step is open, what they cost is committed, or the budget is
     /// given back if they cost nothing. Waits until the cost is settled, or is on disk after a first attempt; retries
-    /// then continue in the background. `None` if nothing was charged.
+    /// then continue in the background. `None` if nothing was charged. Do not await it in a step of the run, for which it
+    /// would wait.
     ///
     /// The run is finished once this future was polled; it may be dropped then. May be called again.
     ///

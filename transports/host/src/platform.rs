@@ -66,10 +66,10 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Opens a lock file that exists.
+/// Opens a lock file that exists, for either kind of lock.
 pub(crate) fn open_existing_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true);
+    options.read(true).write(true);
     only_for_owner(&mut options);
     options.open(path)
 }
@@ -264,6 +264,7 @@ pub(crate) fn sync_dir(_dir: &Path) -> io::Result<()> {
 
 /// The result of an attempt to lock a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "nothing is locked there"))]
 pub(crate) enum Locked {
     /// It is locked, until it is closed.
     Now,
@@ -273,16 +274,29 @@ pub(crate) enum Locked {
     Never,
 }
 
+/// How a file is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// For one holder.
+    Exclusive,
+    /// For any number of holders, but for none beside an exclusive one.
+    Shared,
+}
+
 /// Locks a file until it is closed, unless another holder has the lock.
 #[cfg(all(
     unix,
     not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
 ))]
-pub(crate) fn lock(file: &File) -> io::Result<Locked> {
+pub(crate) fn lock(file: &File, how: Lock) -> io::Result<Locked> {
     use rustix::fs::{FlockOperation, flock};
     use rustix::io::Errno;
 
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+    let operation = match how {
+        Lock::Exclusive => FlockOperation::NonBlockingLockExclusive,
+        Lock::Shared => FlockOperation::NonBlockingLockShared,
+    };
+    match flock(file, operation) {
         Ok(()) => Ok(Locked::Now),
         Err(Errno::WOULDBLOCK) => Ok(Locked::ByAnother),
         Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK | Errno::INVAL) => Ok(Locked::Never),
@@ -294,14 +308,14 @@ pub(crate) fn lock(file: &File) -> io::Result<Locked> {
     unix,
     not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
 )))]
-pub(crate) fn lock(_file: &File) -> io::Result<Locked> {
+pub(crate) fn lock(_file: &File, _how: Lock) -> io::Result<Locked> {
     Ok(Locked::Never)
 }
 
 /// Locks a file until it is closed. Returns false if another process, or another holder in this process, has the lock.
 /// Without locks every process gets it.
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
-    lock(file).map(|locked| locked != Locked::ByAnother)
+    lock(file, Lock::Exclusive).map(|locked| locked != Locked::ByAnother)
 }
 
 /// Whether a file system belongs to this machine alone, so that no other machine can have a lock on it.
@@ -323,8 +337,16 @@ pub(crate) fn is_of_this_machine(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|found| LOCAL.contains(&(found.f_type as u64 & 0xFFFF_FFFF)))
 }
 
+/// Whether a file system belongs to this machine alone, so that no other machine can have a lock on it.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn is_of_this_machine(path: &Path) -> bool {
+    /// `MNT_LOCAL`, of `statfs(2)`.
+    const LOCAL: u32 = 0x1000;
+    rustix::fs::statfs(path).is_ok_and(|found| found.f_flags & LOCAL != 0)
+}
+
 /// Not known: then another machine may have the lock.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(crate) fn is_of_this_machine(_path: &Path) -> bool {
     false
 }

@@ -245,7 +245,7 @@ impl World {
         job.notes.is_running = false;
         job.notes.was_left = true;
         if let Some(run) = &mut job.notes.run {
-            run.total = run.cost_at_once();
+            run.end();
         }
         if was_running && job.cost.is_none() {
             job.cost = cost;

@@ -35,6 +35,12 @@ impl RunNotes {
         self.total + spent
     }
 
+    /// Notes that the run ends now; what its open steps have spent is charged.
+    pub(super) fn end(&mut self) {
+        self.total = self.cost_at_once();
+        self.open.clear();
+    }
+
     fn has_ended(&self) -> bool {
         self.is_finishing && self.open.is_empty()
     }
@@ -184,10 +190,11 @@ impl World {
         // What comes after the end of the run changes nothing.
         let is_running = !self.jobs[job.0].notes.was_left;
         let run = &mut self.jobs[job.0].notes.run;
-        let total = run.as_ref().map_or(0, |run| run.total);
+        let before = run.as_ref().map_or((0, 0), |run| (run.total, run.waiting.len()));
         let done = act(self.sessions[index].machine.as_mut(), now, key, run);
         if let (Some(run), false) = (run, is_running) {
-            run.total = total;
+            run.total = before.0;
+            run.waiting.truncate(before.1);
         }
         if self.jobs[job.0]
             .notes

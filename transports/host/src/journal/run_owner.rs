@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use cycles_proto::journal::{Owner, owner_lock_name};
 
-use crate::platform::{self, Locked};
+use crate::platform::{self, Lock, Locked};
 
 /// This client as an owner of runs, once it has had one.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ fn locked(path: &Path) -> io::Result<File> {
     // A scan that looks at the file may have the lock for a moment, or may have removed the file.
     for _ in 0..1_000 {
         let file = platform::open_lock(path)?;
-        if platform::lock(&file)? != Locked::ByAnother && platform::is_at(&file, path) {
+        if platform::lock(&file, Lock::Exclusive)? != Locked::ByAnother && platform::is_at(&file, path) {
             return Ok(file);
         }
         std::thread::yield_now();
@@ -108,7 +108,8 @@ pub(super) fn look_for(folder: &Path, owner: &str) -> Owner {
     let Ok(file) = platform::open_existing_lock(&path) else {
         return Owner::Unknown;
     };
-    match platform::lock(&file) {
+    // Shared, so that another process that looks at the same time does not seem to be the owner.
+    match platform::lock(&file, Lock::Shared) {
         Ok(Locked::ByAnother) => Owner::Running,
         Ok(Locked::Now) if platform::is_at(&file, &path) && is_seen_here(folder, owner) => Owner::Gone,
         Ok(Locked::Now | Locked::Never) | Err(_) => Owner::Unknown,
@@ -157,6 +158,14 @@ mod tests {
         drop((owner, other));
         assert_eq!(look_for(&dir.0, &name), Owner::Gone);
         assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 2);
+        let path = dir.0.join(owner_lock_name(&name));
+        let looking = platform::open_existing_lock(&path).unwrap();
+        assert_eq!(platform::lock(&looking, Lock::Shared).unwrap(), Locked::Now);
+        assert_eq!(
+            look_for(&dir.0, &name),
+            Owner::Gone,
+            "although another looks as well"
+        );
     }
 
     #[test]
