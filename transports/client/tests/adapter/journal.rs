@@ -103,7 +103,7 @@ fn a_refused_cost_is_listed_with_its_reason_and_settled_once_when_the_budget_was
     for part in [
         "rejected",
         &format!("{COST} TOKENS"),
-        "tenant=acme-corp",
+        "tenant:acme-corp",
         &error[..20],
         ".rejected",
     ] {
