@@ -1,5 +1,6 @@
 //! State that all phases of a reservation share.
 
+use core::num::NonZeroU64;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -25,8 +26,8 @@ pub(super) struct Common {
     pub(super) attempts_to_reserve: u64,
     /// The latest time that the driver passed in.
     pub(super) latest: Duration,
-    /// The first time that the driver passed in.
-    pub(super) began: Option<Duration>,
+    /// The first time that the driver passed in, in nanoseconds, which need half of a `Duration`.
+    began: Option<NonZeroU64>,
     /// Whether the end was reported.
     pub(super) has_ended: bool,
     /// What the reservation is for; `None` if it is a record that does not say so.
@@ -52,7 +53,7 @@ impl Common {
     /// Makes time monotonic: if the clock goes backwards, the reservation's time stands still.
     pub(super) fn at(&mut self, now: Now) -> Now {
         self.latest = self.latest.max(now.mono);
-        self.began.get_or_insert(self.latest);
+        self.began = self.began.or_else(|| nanos(self.latest));
         Now {
             mono: self.latest,
             wall: now.wall,
@@ -91,6 +92,14 @@ impl Common {
         (call, attempt)
     }
 
+    /// The time since the reservation was requested.
+    pub(super) fn took(&self, now: Now) -> Duration {
+        let began = self
+            .began
+            .map_or(now.mono, |began| Duration::from_nanos(began.get()));
+        now.mono.saturating_sub(began)
+    }
+
     pub(super) fn is_of_a_reservation(&self, ticket: Ticket) -> bool {
         (1..=self.attempts_to_reserve).contains(&ticket.0)
     }
@@ -113,6 +122,11 @@ impl Common {
             info: self.info.clone(),
         }
     }
+}
+
+/// At least 1.
+fn nanos(time: Duration) -> Option<NonZeroU64> {
+    NonZeroU64::new(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1))
 }
 
 /// An attempt that the machine waits for.

@@ -3,31 +3,16 @@
 use std::sync::Arc;
 
 use super::common::Common;
-use crate::journal::record::{JournalRecord, Purpose};
+use crate::journal::record::JournalRecord;
 use crate::models::{Amount, CommitRequest, InvalidRequest, ReservationId};
 use crate::outcome::{Event, InvalidCommit, ReservationInfo};
 use crate::time::Now;
 
-/// The parts of a reservation's request that its later phases need.
-#[derive(Clone, Debug)]
-pub(super) struct About {
-    pub(super) purpose: Arc<Purpose>,
-    pub(super) estimate: Amount,
-    /// The requested length of the lease, in milliseconds.
-    pub(super) ttl_ms: u64,
-}
-
-impl About {
-    /// What the reservation is for.
-    pub(super) fn info(&self) -> ReservationInfo {
-        ReservationInfo::new(Arc::clone(&self.purpose), Some(self.estimate.clone()))
-    }
-
+impl Common {
     /// Builds the record of a cost. The amount is never changed; anything else that breaks a limit is left out and
     /// reported.
     pub(super) fn record(
-        &self,
-        common: &mut Common,
+        &mut self,
         id: &ReservationId,
         mut request: CommitRequest,
         now: Now,
@@ -38,11 +23,13 @@ impl About {
                 key.check().map_err(InvalidCommit::Invalid)?;
                 key.clone()
             }
-            None => common.seed.idempotency_key("commit", 0),
+            None => self.seed.idempotency_key("commit", 0),
         };
+        let purpose = Arc::clone(&self.info()?.purpose);
+        let (events, base_url) = (&mut self.events, &self.config.base_url);
         let mut tell = |problem| {
             let reservation_id = id.clone();
-            common.events.push(Event::CommitTrimmed {
+            events.push(Event::CommitTrimmed {
                 info: None,
                 reservation_id,
                 problem,
@@ -50,15 +37,8 @@ impl About {
         };
         request.trim().for_each(&mut tell);
         let record = |request| {
-            JournalRecord::new(
-                &common.config.base_url,
-                id,
-                &self.purpose,
-                key.clone(),
-                request,
-                now.wall,
-            )
-            .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
+            JournalRecord::new(base_url, id, &purpose, key.clone(), request, now.wall)
+                .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
         };
         // The record contains the bulk twice, and in the worst case each byte of it is written as ten.
         while request.bulk() > JournalRecord::LARGEST / 32 {
@@ -76,12 +56,23 @@ impl About {
 
     /// Checks that an amount may be charged to the reservation.
     pub(super) fn check_amount(&self, field: &str, amount: &Amount) -> Result<(), InvalidCommit> {
-        if amount.unit != self.estimate.unit {
+        let reserved = &self.estimate()?.unit;
+        if amount.unit != *reserved {
             return Err(InvalidCommit::WrongUnit {
-                reserved: self.estimate.unit.clone(),
+                reserved: reserved.clone(),
                 given: amount.unit.clone(),
             });
         }
         amount.check(field).map_err(InvalidCommit::Invalid)
+    }
+
+    /// What the reservation is for. Every reservation of this process says so.
+    fn info(&self) -> Result<&ReservationInfo, InvalidCommit> {
+        self.info.as_ref().ok_or(InvalidCommit::NotHeld)
+    }
+
+    /// The reserved estimate.
+    pub(super) fn estimate(&self) -> Result<&Amount, InvalidCommit> {
+        self.info()?.estimate.as_ref().ok_or(InvalidCommit::NotHeld)
     }
 }

@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use super::Phase;
 use super::common::{Attempt, Attempted, Common};
-use super::cost_record::About;
 use super::heartbeat::{Heartbeat, Scene};
 use super::releasing::Releasing;
 use super::reserving::Granted;
 use super::run::AtTheEnd;
-use crate::journal::record::Purpose;
 use crate::meter::{Meter, partial};
 use crate::models::{Amount, CommitRequest};
 use crate::outcome::{ActualSource, Event, Grant, InvalidCommit, Outcome, ReleaseReason, Released};
@@ -24,7 +22,8 @@ use crate::time::Now;
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) grant: Grant,
-    pub(super) about: About,
+    /// The requested length of the lease, in milliseconds.
+    ttl_ms: u64,
     heartbeat: Heartbeat,
     /// A lower bound on the cost so far.
     spent: i64,
@@ -38,13 +37,13 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(common: &mut Common, about: About, granted: Granted) -> Self {
+    pub(super) fn new(common: &mut Common, ttl_ms: u64, granted: Granted) -> Self {
         let Granted {
             id,
             response,
             observed,
         } = granted;
-        let heartbeat = Heartbeat::new(common, about.ttl_ms, observed);
+        let heartbeat = Heartbeat::new(common, ttl_ms, observed);
         let grant = Grant {
             reservation_id: id,
             decision: response.decision.clone(),
@@ -56,7 +55,7 @@ impl Held {
         common.events.push(Event::Granted { info: None, response });
         Self {
             grant,
-            about,
+            ttl_ms,
             heartbeat,
             spent: 0,
             counted: 0,
@@ -154,23 +153,13 @@ impl Held {
         self.settlement.is_none() && self.spent.max(self.counted) > 0
     }
 
-    /// The subject and the action.
-    pub(super) fn purpose(&self) -> &Arc<Purpose> {
-        &self.about.purpose
-    }
-
-    /// The reserved estimate.
-    pub(super) fn estimate(&self) -> &Amount {
-        &self.about.estimate
-    }
-
-    pub(super) fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.spent = self.spent.max(self.check(amount)?);
+    pub(super) fn spent(&mut self, common: &Common, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.spent = self.spent.max(self.check(common, amount)?);
         Ok(())
     }
 
-    pub(super) fn counted(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.counted = self.check(amount)?;
+    pub(super) fn counted(&mut self, common: &Common, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.counted = self.check(common, amount)?;
         Ok(())
     }
 
@@ -182,12 +171,12 @@ impl Held {
     }
 
     /// Checks the cost so far and returns its amount. Once a cost has been handed over, it can no longer change.
-    fn check(&mut self, amount: &Amount) -> Result<i64, InvalidCommit> {
+    fn check(&mut self, common: &Common, amount: &Amount) -> Result<i64, InvalidCommit> {
         if self.settlement.is_some() {
             return Err(InvalidCommit::AlreadyCommitted);
         }
         self.check_is_no_run()?;
-        self.about
+        common
             .check_amount("spent", amount)
             .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
         Ok(amount.amount)
@@ -215,9 +204,8 @@ impl Held {
         }
         let actual = request.actual.clone();
         let source = ActualSource::in_metadata(request.metadata.as_ref());
-        let record = self
-            .about
-            .record(common, &self.grant.reservation_id, request, now)
+        let record = common
+            .record(&self.grant.reservation_id, request, now)
             .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
         // A new cost replaces one that could not be accepted, but not an item that could not be counted.
         let untaken = self.untaken.take();
@@ -252,9 +240,9 @@ impl Held {
         }
         let untaken = self.untaken.take();
         let spent = self.spent.max(self.counted);
-        if spent > 0 {
+        if let (1.., Ok(estimate)) = (spent, common.estimate()) {
             let metadata = partial();
-            let actual = Amount::new(self.about.estimate.unit.clone(), spent);
+            let actual = Amount::new(estimate.unit.clone(), spent);
             let request = CommitRequest::builder()
                 .actual(actual.clone())
                 .metadata(metadata)
@@ -272,7 +260,7 @@ impl Held {
             return Some(self.leave_to_expire(common, now));
         }
         let until = self.heartbeat.lasts_until();
-        let ttl = Duration::from_millis(self.about.ttl_ms);
+        let ttl = Duration::from_millis(self.ttl_ms);
         let until = until.unwrap_or_else(|| now.mono.saturating_add(ttl));
         let (heartbeat, mut scene) = self.heartbeat(common, now);
         heartbeat.dismiss(&mut scene);

@@ -81,8 +81,7 @@ impl Reservation {
         seed: Seed,
     ) -> Result<Self, Error> {
         let mut common = Common::new(config, seed);
-        let reserving = Reserving::new(&common, request)?;
-        common.info = Some(reserving.info());
+        let reserving = Reserving::new(&mut common, request)?;
         Ok(Self {
             common,
             phase: Phase::Reserving(Box::new(reserving)),
@@ -313,20 +312,15 @@ impl Reservation {
     /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once a cost has been
     /// handed over.
     pub fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.held()?.1.spent(amount)
+        let (common, held) = self.held()?;
+        held.spent(common, amount)
     }
 
     /// Returns a meter that counts what the action consumes, for streams.
     pub fn meter(&self, now: Now) -> Meter {
-        let estimate = match &self.phase {
-            Phase::Held(held) => held.estimate().clone(),
-            // Nothing is held, so nothing will be accepted, in any unit.
-            Phase::Reserving(_)
-            | Phase::Verifying(_)
-            | Phase::Resumed(_)
-            | Phase::Releasing(_)
-            | Phase::Ended(_) => Amount::tokens(0),
-        };
+        // If nothing is held, nothing will be accepted, in any unit.
+        let estimate = self.phase.holding().and(self.common.estimate().ok()).cloned();
+        let estimate = estimate.unwrap_or_else(|| Amount::tokens(0));
         Meter::new(estimate, now)
     }
 
@@ -337,7 +331,8 @@ impl Reservation {
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
     pub fn counted(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.held()?.1.counted(amount)
+        let (common, held) = self.held()?;
+        held.counted(common, amount)
     }
 
     /// Ends the metered stream, and returns what to do with the reservation. If more was reported as
@@ -410,7 +405,8 @@ impl Reservation {
 
     /// What the budget is held for: the action, and the request's subject, completed from the configuration.
     pub fn purpose(&self) -> Option<&Arc<Purpose>> {
-        Some(self.phase.holding()?.purpose())
+        self.phase.holding()?;
+        Some(&self.common.info.as_ref()?.purpose)
     }
 
     /// Whether the lease is over by the clock, even if the machine has not been polled since.

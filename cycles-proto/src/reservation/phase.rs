@@ -64,7 +64,7 @@ impl Phase {
     /// asked for, or if there is a cost that is not in the ledger, which has events of its own.
     pub(super) fn end(&self, common: &Common, now: Now, outcome: &Outcome) -> Option<Event> {
         let info = common.info.clone();
-        let took = now.mono.saturating_sub(common.began.unwrap_or(now.mono));
+        let took = common.took(now);
         Some(match outcome {
             Outcome::NotReserved(error) if error.is_denied() => Event::Denied {
                 info,

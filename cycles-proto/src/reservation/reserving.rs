@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::Phase;
 use super::common::{Attempt, Attempted, Common};
-use super::cost_record::About;
 use super::held::Held;
 use super::releasing::Releasing;
 use super::verifying_grant::Verifying;
@@ -27,7 +26,7 @@ use crate::wire::{Encoded, Reads};
 #[derive(Debug)]
 pub(super) struct Reserving {
     encoded: Encoded,
-    about: About,
+    ttl_ms: u64,
     kind: OperationKind,
     attempt: Option<Attempt>,
     /// When it is given up, once it has begun.
@@ -46,7 +45,7 @@ pub(super) struct Granted {
 }
 
 impl Reserving {
-    pub(super) fn new(common: &Common, mut request: ReservationCreateRequest) -> Result<Self, Error> {
+    pub(super) fn new(common: &mut Common, mut request: ReservationCreateRequest) -> Result<Self, Error> {
         request.subject = request.subject.or(common.config.subject());
         let kind = OperationKind::CreateReservation {
             dry_run: request.dry_run,
@@ -59,17 +58,15 @@ impl Reserving {
             &request,
         )
         .map_err(|problem| Error::invalid(kind, problem))?;
-        let about = About {
-            purpose: Arc::new(Purpose {
-                subject: request.subject,
-                action: request.action,
-            }),
-            estimate: request.estimate,
-            ttl_ms: request.ttl_ms.unwrap_or(DEFAULT_TTL_MS),
-        };
+        let purpose = Arc::new(Purpose {
+            subject: request.subject,
+            action: request.action,
+        });
+        common.info = Some(ReservationInfo::new(purpose, Some(request.estimate)));
+        let ttl_ms = request.ttl_ms.unwrap_or(DEFAULT_TTL_MS);
         Ok(Self {
             encoded,
-            about,
+            ttl_ms,
             kind,
             attempt: None,
             until: None,
@@ -88,11 +85,6 @@ impl Reserving {
         common.attempts_to_reserve += 1;
         self.attempt = Some(attempt);
         Step::Send(call)
-    }
-
-    /// What the reservation is for.
-    pub(super) fn info(&self) -> ReservationInfo {
-        self.about.info()
     }
 
     /// When it is given up: its time starts with the first poll.
@@ -192,20 +184,20 @@ impl Reserving {
         if granted.response.decision.is_allowed() {
             return self.granted(common, granted);
         }
-        let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::UNKNOWN_DECISION);
+        let releasing = Releasing::of(&granted, self.ttl_ms, ReleaseReason::UNKNOWN_DECISION);
         let outcome = self.denied(common, granted.response);
         Phase::Releasing(Box::new(releasing.and_then(outcome)))
     }
 
     fn granted(&self, common: &mut Common, granted: Granted) -> Phase {
         if self.caller_left {
-            return granted.unwanted(self.about.ttl_ms, ReleaseReason::ABANDONED);
+            return granted.unwanted(self.ttl_ms, ReleaseReason::ABANDONED);
         }
         if !granted.observed.is_over() {
-            return granted.held(common, &self.about);
+            return granted.held(common, self.ttl_ms);
         }
         let until = self.until.unwrap_or(Duration::MAX);
-        Verifying::new(common, self.about.clone(), granted, self.context(common), until)
+        Verifying::new(common, self.ttl_ms, granted, self.context(common), until)
             .map_or_else(Phase::ended, |verifying| Phase::Verifying(Box::new(verifying)))
     }
 
@@ -225,8 +217,8 @@ impl Reserving {
             reservation_id: None,
             idempotency_key: self.encoded.idempotency_key().cloned(),
             trace_id: self.encoded.trace_id(&common.config),
-            unit: Some(self.about.estimate.unit.clone()),
-            info: Some(self.about.info()),
+            unit: common.estimate().ok().map(|estimate| estimate.unit.clone()),
+            info: common.info.clone(),
         }
     }
 }
@@ -283,8 +275,8 @@ impl Granted {
     }
 
     /// Accepts the grant for the caller.
-    pub(super) fn held(self, common: &mut Common, about: &About) -> Phase {
-        Phase::Held(Box::new(Held::new(common, about.clone(), self)))
+    pub(super) fn held(self, common: &mut Common, ttl_ms: u64) -> Phase {
+        Phase::Held(Box::new(Held::new(common, ttl_ms, self)))
     }
 }
 

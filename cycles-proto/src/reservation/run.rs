@@ -78,8 +78,8 @@ impl Reservation {
 
     /// Raises the reported spend of a step to at least this amount.
     pub(crate) fn step_spent(&mut self, step: u64, amount: &Amount) -> Result<(), InvalidCommit> {
-        let (_, held) = self.held()?;
-        held.about.check_amount("spent", amount)?;
+        let (common, held) = self.held()?;
+        common.check_amount("spent", amount)?;
         match &mut held.run {
             Some(run) if run.is_open(step) => run.spent(step, amount.amount),
             Some(_) | None => return Err(InvalidCommit::AlreadyCommitted),
@@ -232,7 +232,7 @@ impl Held {
         if let Some(key) = &options.commit_key {
             key.check().map_err(InvalidCommit::Invalid)?;
         }
-        let estimate = self.estimate().clone();
+        let estimate = common.estimate()?.clone();
         let mut commit = CommitRequest::builder().actual(estimate.clone()).build();
         commit.metadata = options.metadata.take();
         for problem in commit.trim() {
@@ -300,7 +300,7 @@ impl Held {
             return Err(InvalidCommit::NotHeld);
         };
         let id = self.grant.reservation_id.clone();
-        self.about.record(common, &id, request, now)
+        common.record(&id, request, now)
     }
 
     fn commit_of_total(&self) -> Option<CommitRequest> {
@@ -340,12 +340,12 @@ impl Held {
     }
 
     fn end_step(&mut self, common: &mut Common, step: u64, actual: &Amount) -> Result<u64, InvalidCommit> {
-        let why = match (self.about.check_amount("actual", actual), &mut self.run) {
+        let why = match (common.check_amount("actual", actual), &mut self.run) {
             (_, None) => return Err(InvalidCommit::NotHeld),
             (Err(why), Some(_)) => why,
             (Ok(()), Some(run)) => match run.end(step, actual.amount) {
                 Ok(version) => return Ok(version),
-                Err(_) => self.uncountable(actual),
+                Err(_) => uncountable(actual),
             },
         };
         let charged = self.charge_what_was_reported(step);
@@ -359,7 +359,7 @@ impl Held {
             return version;
         }
         let spent = Amount::new(run.unit.clone(), run.spent_by(step));
-        let why = self.uncountable(&spent);
+        let why = uncountable(&spent);
         let charged = self.charge_what_was_reported(step);
         self.tell_untaken(common, Box::new(why), charged);
         0
@@ -374,13 +374,6 @@ impl Held {
         }
         run.end_unknown(step);
         None
-    }
-
-    fn uncountable(&self, given: &Amount) -> InvalidCommit {
-        InvalidCommit::NotCounted {
-            given: given.clone(),
-            reserved: self.estimate().unit.clone(),
-        }
     }
 
     /// Ends the run: its open steps as if their callers had gone away, and then its total is settled.
@@ -422,4 +415,12 @@ fn check_estimate(estimate: &Amount, run: &Draws) -> Result<(), Error> {
     };
     let operation = OperationKind::CreateReservation { dry_run: false };
     problem.map_err(|problem| Error::invalid(operation, problem))
+}
+
+/// A cost in the unit of the run that is too large to be added to the total.
+fn uncountable(given: &Amount) -> InvalidCommit {
+    InvalidCommit::NotCounted {
+        given: given.clone(),
+        reserved: given.unit.clone(),
+    }
 }

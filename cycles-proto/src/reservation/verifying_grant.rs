@@ -7,7 +7,6 @@ use core::time::Duration;
 
 use super::Phase;
 use super::common::{Attempt, Attempted, Common};
-use super::cost_record::About;
 use super::heartbeat::encode_extension;
 use super::reserving::Granted;
 use crate::models::{
@@ -25,7 +24,7 @@ use crate::wire::{Encoded, Reads};
 pub(super) struct Verifying {
     question: Question,
     request: Encoded,
-    about: About,
+    ttl_ms: u64,
     granted: Option<Granted>,
     /// The call that was answered with the grant.
     asked: CallContext,
@@ -59,17 +58,17 @@ impl Verifying {
     /// Returns an outcome instead if the reservation's id cannot be part of a request.
     pub(super) fn new(
         common: &Common,
-        about: About,
+        ttl_ms: u64,
         granted: Granted,
         asked: CallContext,
         until: Duration,
     ) -> Result<Self, Outcome> {
         let key = common.seed.idempotency_key("verify", 0);
-        match encode_extension(common, &granted.id, key, about.ttl_ms) {
+        match encode_extension(common, &granted.id, key, ttl_ms) {
             Ok(request) => Ok(Self {
                 question: Question::Extension,
                 request,
-                about,
+                ttl_ms,
                 granted: Some(granted),
                 asked,
                 attempts: 0,
@@ -109,7 +108,7 @@ impl Verifying {
     /// Handles a caller that does not want the reservation any more.
     pub(super) fn abandon(&self, reason: ReleaseReason) -> Option<Phase> {
         let granted = self.granted.as_ref()?;
-        Some(granted.unwanted(self.about.ttl_ms, reason))
+        Some(granted.unwanted(self.ttl_ms, reason))
     }
 
     pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
@@ -128,7 +127,7 @@ impl Verifying {
                     observed,
                     ..self.granted.take()?
                 };
-                return Some(granted.held(common, &self.about));
+                return Some(granted.held(common, self.ttl_ms));
             }
             Found::Nothing if self.attempts < 2 && common.config.retry().enabled && has_time => return None,
             Found::Nothing if !has_time && matches!(self.question, Question::Extension) => {
