@@ -142,10 +142,10 @@ impl Plan {
 
     /// Draws the limits in time, and an end in steps. They are drawn last, for the same reason.
     fn draw_limits(&mut self, dice: &mut Dice<'_>) {
-        self.reserve_timeout = dice.one_in(3).then(|| dice.time(100, 8));
-        self.max_lease_age = dice.one_in(4).then(|| dice.time(500, 11));
+        self.reserve_timeout = dice.one_in(6).then(|| dice.time(100, 8));
+        self.max_lease_age = dice.one_in(8).then(|| dice.time(500, 11));
         let work = self.agents.first().map_or(Duration::ZERO, |plan| plan.work);
-        if dice.one_in(5) {
+        if dice.one_in(10) {
             let how = dice.one_of(&[
                 Close::WhenDone,
                 Close::WhenDone,
