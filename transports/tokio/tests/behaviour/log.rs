@@ -9,10 +9,10 @@ use crate::executor::current_thread;
 use crate::scene::{PATIENCE, Scene};
 use cycles_conformance::{commit, request};
 use cycles_host::Journal;
-use cycles_tokio::models::{Action, Amount, CommitRequest, Subject};
+use cycles_tokio::models::{Action, Amount, CommitRequest, CyclesMetrics, Subject};
 use cycles_tokio::proto::journal::JournalWrite;
 use cycles_tokio::proto::record::{JournalRecord, Purpose};
-use cycles_tokio::{Receipt, UnixMillis};
+use cycles_tokio::{Receipt, UnixMillis, WithCyclesConfig, with_cycles};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -90,4 +90,66 @@ fn a_cost_that_is_left_to_a_person_is_in_the_log() {
     log.assert_warns(["v2-torn.corrupt", "cut off"]);
     log.assert_warns(["r-old", ".stale"]);
     log.assert_warns([refused.as_str(), ".rejected"]);
+}
+
+/// In a process of its own, which has one log.
+#[test]
+fn an_action_runs_in_a_span_with_its_model_and_a_denial_says_who_wanted_what() {
+    if ran_elsewhere("log::an_action_runs_in_a_span_with_its_model_and_a_denial_says_who_wanted_what") {
+        return;
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    let scene = Scene::new();
+    let client = scene.client();
+    let config = |tokens| WithCyclesConfig::new(Amount::tokens(tokens)).action("llm.completion", "gpt-4o");
+    let (done, denied) = current_thread().block_on(async {
+        let done = with_cycles(&client, config(100), async |ctx| {
+            let mut metrics = CyclesMetrics::default();
+            metrics.tokens_input = Some(12);
+            ctx.set_metrics(metrics);
+            tokio::task::yield_now().await;
+            tracing::info!("inside");
+            Ok(((), Amount::tokens(5)))
+        });
+        let done = done.await;
+        tracing::info!("outside");
+        (
+            done,
+            with_cycles(&client, config(i64::MAX), async |_| Ok(((), Amount::tokens(5)))).await,
+        )
+    });
+    assert!(done.is_ok() && denied.unwrap_err().is_denied());
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let line = |word: &str| {
+        text.lines()
+            .find(|line| line.contains(word))
+            .unwrap_or_else(|| panic!("{word}: {text}"))
+    };
+    for part in [
+        "cycles.action{",
+        "gen_ai.operation.name=\"chat\"",
+        "gen_ai.request.model=\"gpt-4o\"",
+        "cycles.subject.tenant=\"acme-corp\"",
+    ] {
+        assert!(line("inside").contains(part), "{part}: {text}");
+    }
+    assert!(!line("outside").contains("cycles.action"), "{text}");
+    let denial = line("event=\"denied\"");
+    assert!(
+        denial.contains(" INFO ") && denial.contains("cycles: denied"),
+        "{denial}"
+    );
+    assert!(
+        denial.contains("of=9223372036854775807 TOKENS, llm.completion gpt-4o, tenant:acme-corp"),
+        "{denial}"
+    );
+    assert!(
+        !text.contains("event=\"committed\""),
+        "the usual course is at debug level: {text}"
+    );
 }
