@@ -61,10 +61,7 @@ fn polling_an_idle_machine_allocates_nothing() {
 fn polling_a_session_of_10_000_leases_of_which_none_is_due_allocates_nothing() {
     let reservation = ReservationOnLedger::new();
     let mut ledger = reservation.ledger;
-    let config = CyclesConfig::builder(DEFAULT_API_KEY, "http://localhost:7878").journal_enabled(false);
-    let config = Arc::new(config.build().unwrap());
-    let mut session = Session::new(Arc::clone(&config), Seed([1; 16]));
-    let caller = session.caller(config).unwrap();
+    let (mut session, caller) = session();
     let at = |ms: u64| reading(Duration::from_millis(ms));
     for number in 0..10_000_u64 {
         let seed = Seed(u128::from(number + 1).to_be_bytes());
@@ -87,10 +84,7 @@ fn polling_a_session_of_10_000_leases_of_which_none_is_due_allocates_nothing() {
 fn an_event_that_nobody_watches_allocates_nothing() {
     let reservation = ReservationOnLedger::new();
     let mut ledger = reservation.ledger;
-    let config = CyclesConfig::builder(DEFAULT_API_KEY, "http://localhost:7878").journal_enabled(false);
-    let config = Arc::new(config.build().unwrap());
-    let mut session = Session::new(Arc::clone(&config), Seed([1; 16]));
-    let caller = session.caller(config).unwrap();
+    let (mut session, caller) = session();
     let mut now = reading(Duration::ZERO);
     let mut seen = Vec::with_capacity(64);
     let mut wake = Duration::ZERO;
@@ -126,6 +120,15 @@ fn an_event_that_nobody_watches_allocates_nothing() {
     }
     // The grant's response is shared with the caller, and was made when the answer was read.
     assert_eq!(seen, [("granted", 0), ("lease_extended", 0), ("released", 0)]);
+}
+
+/// A session without a journal.
+fn session() -> (Session, session::Caller) {
+    let config = CyclesConfig::builder(DEFAULT_API_KEY, "http://localhost:7878").journal_enabled(false);
+    let config = Arc::new(config.build().unwrap());
+    let mut session = Session::new(Arc::clone(&config), Seed([1; 16]));
+    let caller = session.caller(config).unwrap();
+    (session, caller)
 }
 
 /// A small estimate, so that ten thousand of them fit into the budget.

@@ -29,9 +29,24 @@ impl Write for Log {
 }
 
 impl Log {
+    /// The log of this process, at its default level.
+    fn start() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .init();
+        log
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
     #[track_caller]
     fn assert_warns(&self, words: [&str; 2]) {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let text = self.text();
         let is_told = |line: &str| {
             let is_loud = line.contains(" WARN ") || line.contains("ERROR ");
             is_loud && words.iter().all(|word| line.contains(word))
@@ -46,12 +61,7 @@ fn a_cost_that_is_left_to_a_person_is_in_the_log() {
     if ran_elsewhere("log::a_cost_that_is_left_to_a_person_is_in_the_log") {
         return;
     }
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .init();
+    let log = Log::start();
     let scene = Scene::new();
     let client = scene.client();
 
@@ -98,12 +108,7 @@ fn an_action_runs_in_a_span_with_its_model_and_a_denial_says_who_wanted_what() {
     if ran_elsewhere("log::an_action_runs_in_a_span_with_its_model_and_a_denial_says_who_wanted_what") {
         return;
     }
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .init();
+    let log = Log::start();
     let scene = Scene::new();
     let client = scene.client();
     let config = |tokens| WithCyclesConfig::new(Amount::tokens(tokens)).action("llm.completion", "gpt-4o");
@@ -124,7 +129,7 @@ fn an_action_runs_in_a_span_with_its_model_and_a_denial_says_who_wanted_what() {
         )
     });
     assert!(done.is_ok() && denied.unwrap_err().is_denied());
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     let line = |word: &str| {
         text.lines()
             .find(|line| line.contains(word))
