@@ -17,7 +17,7 @@ pub struct Purpose {
 /// What a reservation, a decision or an event is for: who spends, on what, and how much. Cheap to clone.
 ///
 /// `Display` is one phrase: `500 TOKENS, llm.completion gpt-4o, tenant:acme/agent:planner`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReservationInfo {
     /// The subject, completed from the configuration, and the action.
@@ -40,6 +40,13 @@ impl ReservationInfo {
     /// What for.
     pub fn action(&self) -> &Action {
         &self.purpose.action
+    }
+}
+
+/// As `Display`, so that an event stays one readable line.
+impl fmt::Debug for ReservationInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

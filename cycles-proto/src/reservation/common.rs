@@ -26,7 +26,7 @@ pub(super) struct Common {
     pub(super) attempts_to_reserve: u64,
     /// The latest time that the driver passed in.
     pub(super) latest: Duration,
-    /// The first time that the driver passed in, in nanoseconds, which need half of a `Duration`.
+    /// The first time that the driver passed in, in nanoseconds plus one, which need half of an optional `Duration`.
     began: Option<NonZeroU64>,
     /// Whether the end was reported.
     pub(super) has_ended: bool,
@@ -96,7 +96,7 @@ impl Common {
     pub(super) fn took(&self, now: Now) -> Duration {
         let began = self
             .began
-            .map_or(now.mono, |began| Duration::from_nanos(began.get()));
+            .map_or(now.mono, |began| Duration::from_nanos(began.get() - 1));
         now.mono.saturating_sub(began)
     }
 
@@ -124,9 +124,8 @@ impl Common {
     }
 }
 
-/// At least 1.
 fn nanos(time: Duration) -> Option<NonZeroU64> {
-    NonZeroU64::new(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1))
+    NonZeroU64::MIN.checked_add(u64::try_from(time.as_nanos()).ok()?)
 }
 
 /// An attempt that the machine waits for.

@@ -217,10 +217,16 @@ impl Session {
     }
 
     fn left_of_all(&self, now: Now) -> Flushed {
-        let left = self
-            .principals
-            .all()
-            .map(|principal| self.left_of(now, principal));
+        let left = self.principals.all().map(|principal| {
+            let has_journal = self
+                .principals
+                .get(principal)
+                .is_some_and(|it| it.config.journal_enabled);
+            let left = self.left_of(now, principal);
+            // Other processes may have written records since it was read.
+            let is_certain = left.is_certain && !has_journal;
+            Flushed { is_certain, ..left }
+        });
         left.fold(Flushed::nothing(), Flushed::and)
     }
 }

@@ -71,9 +71,19 @@ impl World {
             if how >= Close::Leaving {
                 // A session that only writes is first closed as `Leaving`: its callers end with the process.
                 self.sessions[index].machine.close(now, Close::Leaving);
+                self.abandon_all(index, now);
             }
             self.sessions[index].machine.close(now, how);
             self.drive(index);
+        }
+    }
+
+    /// Drops the guards of a session. It may have been closed before, in a way that left them alone.
+    fn abandon_all(&mut self, index: usize, now: Now) {
+        let session = &mut self.sessions[index];
+        let ours = self.reservations.iter().filter(|of| of.session == index);
+        for key in ours.filter_map(|reservation| reservation.key) {
+            session.machine.abandon(now, key);
         }
     }
 

@@ -271,8 +271,10 @@ impl Heartbeat {
             remaining_ttl_ms: response.remaining_ttl_ms,
         });
         match next {
-            // After a manual extension, the heartbeat does not start again.
-            _ if self.is_too_old(scene) && matches!(self.beat, Beat::Stopped) => {}
+            // After a manual extension, the heartbeat does not start again. It may have stopped for another reason.
+            _ if self.is_too_old(scene) && matches!(self.beat, Beat::Stopped) => {
+                self.stop(scene, Stop::TooOld, None);
+            }
             Next::Beat(at) | Next::Retry(at) => {
                 self.beat = Beat::At(early(scene.common, self.named, scene.now.mono, at));
             }
