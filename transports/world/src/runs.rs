@@ -66,8 +66,14 @@ impl Job {
     /// it has, so that this total is too old.
     pub(super) fn note_total_found(&mut self, record: &JournalRecord) -> bool {
         let found = record.actual();
-        if self.notes.run.is_none() || self.cost == found {
+        if self.notes.run.is_none() {
             return false;
+        }
+        if self.cost == found {
+            // The same amount, but perhaps with fewer steps in its metadata.
+            let body = record.body().as_bytes();
+            let mut sent = self.notes.bytes.iter().filter(|(of, _)| is_settlement(of.0));
+            return !self.charges.is_empty() && sent.any(|(_, sent)| **sent != *body);
         }
         if !self.charges.is_empty() {
             return true;
@@ -75,13 +81,15 @@ impl Job {
         self.cost = found;
         self.notes.recorded_at = Some(record.recorded_at());
         // The other total is lost with the process that knew it, so it was never sent, or was refused.
-        let is_settlement =
-            |operation| matches!(operation, Operation::CommitReservation | Operation::CreateEvent);
         self.notes
             .bytes
             .retain(|(operation, _), _| !is_settlement(*operation));
         false
     }
+}
+
+fn is_settlement(operation: Operation) -> bool {
+    matches!(operation, Operation::CommitReservation | Operation::CreateEvent)
 }
 
 /// The actions of a run's caller. A method on a run whose process has crashed does nothing.
