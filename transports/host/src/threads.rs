@@ -13,6 +13,8 @@ struct Inner<C, J> {
     name: &'static str,
     most: usize,
     work: fn(&Threads<C, J>, J),
+    /// How long an idle thread waits for a job before it ends.
+    patience: Duration,
     common: C,
     state: Mutex<State<J>>,
     /// Notified when there are jobs.
@@ -26,7 +28,7 @@ struct State<J> {
     idle: usize,
 }
 
-/// How long an idle thread waits for a job before it ends.
+/// How long an idle thread usually waits for a job.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
@@ -37,6 +39,7 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
             name,
             most,
             work,
+            patience: PATIENCE,
             common,
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
@@ -63,12 +66,13 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
     #[must_use = "there may be no thread"]
     pub fn go(&self) -> bool {
         let mut state = self.lock();
-        if state.jobs.len() <= state.idle {
-            drop(state);
+        // Idle threads are woken even if they are too few: they must not sleep on.
+        if state.jobs.len() == 1 {
             self.0.more.notify_one();
-            return true;
+        } else {
+            self.0.more.notify_all();
         }
-        if state.threads == self.0.most {
+        if state.jobs.len() <= state.idle || state.threads == self.0.most {
             return true;
         }
         state.threads += 1;
@@ -107,7 +111,7 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
                 return Some(job);
             }
             state.idle += 1;
-            let waited = self.0.more.wait_timeout(state, PATIENCE);
+            let waited = self.0.more.wait_timeout(state, self.0.patience);
             let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
@@ -185,6 +189,28 @@ mod tests {
         done.sort_unstable();
         assert_eq!(done, (0..10).collect::<Vec<_>>());
         release.send(()).unwrap();
+    }
+
+    /// The jobs of one `go` are more than the idle threads, and no thread may be added.
+    #[test]
+    fn the_only_thread_wakes_for_two_jobs_that_come_at_once() {
+        let mut threads = Threads::<(), Job>::new("test", 1, (), |_, job| job());
+        // It does not wake by itself in the time of this test.
+        Arc::get_mut(&mut threads.0).unwrap().patience = Duration::from_secs(3_600);
+        let (done, answers) = mpsc::channel();
+        for jobs in 1..=3 {
+            for _ in 0..jobs {
+                let done = done.clone();
+                threads.push(Box::new(move || done.send(()).unwrap()));
+            }
+            assert!(threads.go());
+            for _ in 0..jobs {
+                answers.recv_timeout(Duration::from_secs(60)).unwrap();
+            }
+            while threads.count().1 == 0 {
+                thread::yield_now();
+            }
+        }
     }
 
     #[test]
