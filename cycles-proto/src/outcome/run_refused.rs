@@ -45,7 +45,7 @@ pub struct RunOver {
 pub enum RunEnd {
     /// It was finished, or the client is closing.
     Finished,
-    /// Its lease is lost, so budget is no longer held.
+    /// Its lease is lost: its budget is free, or soon will be.
     LeaseLost,
     /// It has run for this long, which is its limit.
     MaxDuration(Duration),
@@ -89,7 +89,7 @@ impl fmt::Display for RunExhausted {
         write_step(f, self.step.as_deref())?;
         write!(
             f,
-            " asks for {asked} (of {reserved}, {charged} are charged and {kept} kept; open steps hold the rest). The \
+            " asks for {asked} (of {reserved}, finished steps cost {charged}, and {kept} are kept; open steps hold the rest). The \
              step did not run, and the ledger was not asked. Ask for less, wait until open steps end, or reserve more \
              for the next run"
         )
@@ -101,13 +101,16 @@ impl fmt::Display for RunOver {
         let id = shortened(self.reservation_id.as_str());
         write!(f, "the run {id} is over, because ")?;
         match self.why {
-            RunEnd::Finished => f.write_str("it was finished")?,
-            RunEnd::LeaseLost => f.write_str("its lease is lost and its budget is no longer held")?,
+            RunEnd::Finished => f.write_str("it was finished, or the client is closing")?,
+            RunEnd::LeaseLost => f.write_str("its lease is lost")?,
             RunEnd::MaxDuration(most) => write!(f, "its max_duration of {most:?} has passed")?,
         }
         f.write_str(": ")?;
         write_step(f, self.step.as_deref())?;
-        f.write_str(" did not run. What earlier steps cost is charged; start another run for more")
+        f.write_str(
+            " did not run. What earlier steps cost is charged once the run is finished or dropped; start another run for \
+             more",
+        )
     }
 }
 

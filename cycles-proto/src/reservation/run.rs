@@ -120,6 +120,11 @@ impl Reservation {
         self.end_run_if_done(now);
     }
 
+    /// Whether it is a run, and not over.
+    pub(crate) fn is_run(&self) -> bool {
+        self.draws().is_some()
+    }
+
     /// Whether the run's end has begun: its total is being settled, or its budget is given back.
     pub(crate) fn is_ending_run(&self) -> bool {
         let is_held = |held: &Held| held.settlement().is_none();

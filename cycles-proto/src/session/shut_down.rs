@@ -194,6 +194,9 @@ impl Session {
                     entry.results.refuse();
                 }
                 self.abandon(now, key);
+            } else if machine.is_some_and(Reservation::is_run) {
+                // It ends as soon as its open steps have stopped.
+                self.finish_run(now, key);
             }
             self.changed.push_back(Key::Stop(key));
         }
@@ -203,8 +206,13 @@ impl Session {
     fn end_actions(&mut self, now: Now, how: Close, running: Vec<ReservationKey>) {
         for key in running {
             let machine = self.reservation(key).and_then(Entry::machine);
-            if how >= Close::Leaving || machine.is_some_and(Reservation::has_spent) {
+            let (is_run, has_spent) =
+                machine.map_or((false, false), |machine| (machine.is_run(), machine.has_spent()));
+            if how >= Close::Leaving || (has_spent && !is_run) {
                 self.abandon(now, key);
+            } else if is_run {
+                // Steps that are open still end, and what the others cost is known.
+                self.finish_run(now, key);
             }
         }
     }

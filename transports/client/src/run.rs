@@ -10,13 +10,14 @@ use cycles_host::ambient;
 use cycles_proto::models::{Amount, Caps, Decision, ReservationCreateResponse, ReservationId, Unit};
 pub use cycles_proto::run::{RunBudget, RunConfig, Step};
 use cycles_proto::session::{KeepKey, StepKey};
-use cycles_proto::with_cycles_config::{BoxError, NotCompleted};
+use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted};
 use cycles_proto::{Error, InvalidCommit, Receipt};
 
 use crate::client::Client;
 use crate::context::{CURRENT, Lease};
 use crate::engine::Handle;
 use crate::guard::ReservationGuard;
+use crate::with_cycles::{Ended, run as run_action};
 
 thread_local! {
     /// The context of the step that this thread is polling.
@@ -147,13 +148,13 @@ impl Run {
         })
     }
 
-    /// What a new step may ask for; 0 once the run has ended.
+    /// What a new step may ask for; 0 once the run is finished and settled.
     pub fn left(&self) -> Amount {
         let left = self.budget().map(|budget| budget.left);
         left.unwrap_or_else(|| Amount::new(self.0.estimate.unit.clone(), 0))
     }
 
-    /// What the run has: reserved, charged, open, kept and left. `None` once the run has ended.
+    /// What the run has: reserved, charged, open, kept and left. `None` once it is finished and settled. A run that is over because its lease is lost or it lasted too long still has its numbers.
     pub fn budget(&self) -> Option<RunBudget> {
         self.handle().run_budget()
     }
@@ -240,7 +241,7 @@ impl Kept {
         run_step(&self.run, step.into(), Some(self.key), action).await
     }
 
-    /// What is left of the kept amount; 0 once the run has ended.
+    /// What is left of the kept amount; 0 once the run is finished and settled.
     pub fn left(&self) -> Amount {
         let left = self.run.handle().left_of_keep(self.key);
         left.unwrap_or_else(|| Amount::new(self.run.0.estimate.unit.clone(), 0))
@@ -307,11 +308,12 @@ where
         let begin = || ambient::enter(&CURRENT, guarded, || action(handed));
         let action = pin!(ambient::enter(&CURRENT_STEP, current, begin));
         let action = pin!(ambient::follow(&CURRENT, guarded, action));
-        ambient::follow(&CURRENT_STEP, current, action).await
+        let action = pin!(ambient::follow(&CURRENT_STEP, current, action));
+        run_action(action, run.lease(), HeartbeatPolicy::Warn).await
     };
     open.has_ended = true;
     match ended {
-        Ok((value, actual)) => {
+        Ended::Itself(Ok((value, actual))) => {
             // Handed over in the same poll in which the action ended, so that a drop cannot come between and lose the
             // cost.
             let ended = handle.end_step(open.key, &actual);
@@ -324,7 +326,13 @@ where
             };
             Ok(CompletedStep { value, charged })
         }
-        Err(error) => {
+        Ended::Dropped(why) => {
+            if let Some(ended) = handle.fail_step(open.key) {
+                handle.step_is_stored(ended).await;
+            }
+            Err(NotCompleted::Cancelled(why(run.reservation_id().clone())))
+        }
+        Ended::Itself(Err(error)) => {
             if let Some(ended) = handle.fail_step(open.key) {
                 handle.step_is_stored(ended).await;
             }

@@ -123,7 +123,7 @@ pub(crate) async fn open<S, E>(
 }
 
 /// How an action ended.
-enum Ended<T> {
+pub(crate) enum Ended<T> {
     Itself(T),
     /// It was dropped, for this reason.
     Dropped(fn(ReservationId) -> Error),
@@ -131,7 +131,11 @@ enum Ended<T> {
 
 /// Runs the action to its end, unless its lease is lost and the policy is to stop then, or the client is closed in a way
 /// that stops actions.
-async fn run<A: Future>(action: Pin<&mut A>, lease: Lease, policy: HeartbeatPolicy) -> Ended<A::Output> {
+pub(crate) async fn run<A: Future>(
+    action: Pin<&mut A>,
+    lease: Lease,
+    policy: HeartbeatPolicy,
+) -> Ended<A::Output> {
     let (mut action, mut lost) = (action, pin!(lease.lost()));
     let mut stopping = pin!(lease.stopping());
     poll_fn(|cx| {

@@ -406,3 +406,56 @@ fn the_lease_of_a_run_is_as_long_as_its_duration_needs() {
         assert_eq!(config.options().max_duration, Duration::from_secs(most));
     }
 }
+
+#[test]
+fn a_run_without_an_open_step_ends_at_once_when_actions_are_asked_to_stop() {
+    let mut desk = Desk::new();
+    let run = run(&mut desk);
+    step(&mut desk, run, 100, 35);
+    desk.session
+        .shut_down(desk.now(), Close::Leaving, desk.mono + HOUR);
+    desk.settle();
+    let left = desk.session.left_at_end().expect("nothing is waited for");
+    assert!(left.is_complete(), "{left:?}");
+    assert_eq!(desk.charged(), [Some(35)]);
+    assert_eq!(over(draw(&mut desk, run, 1)), RunEnd::Finished);
+}
+
+#[test]
+fn a_run_with_an_open_step_ends_with_it_when_actions_are_asked_to_stop() {
+    let mut desk = Desk::new();
+    let run = run(&mut desk);
+    step(&mut desk, run, 100, 35);
+    let open = draw(&mut desk, run, 100).unwrap();
+    desk.session
+        .shut_down(desk.now(), Close::Leaving, desk.mono + HOUR);
+    desk.settle();
+    assert!(desk.session.left_at_end().is_none());
+    assert_eq!(over(draw(&mut desk, run, 1)), RunEnd::Finished);
+    desk.session.step_spent(open, &Amount::tokens(3)).unwrap();
+    desk.session.abandon_step(desk.now(), open);
+    desk.settle();
+    let left = desk.session.left_at_end().expect("its step has ended");
+    assert!(left.is_complete(), "{left:?}");
+    assert_eq!(desk.charged(), [Some(38)]);
+}
+
+#[test]
+fn when_the_time_of_a_close_is_up_what_the_steps_cost_is_on_disk() {
+    let mut desk = Desk::new();
+    let run = run(&mut desk);
+    step(&mut desk, run, 100, 35);
+    let now = desk.now();
+    desk.session
+        .shut_down(now, Close::WhenDone, desk.mono + Duration::from_secs(10));
+    desk.settle();
+    // It may go on until then.
+    step(&mut desk, run, 100, 7);
+    desk.calls = |_| Fate::Held;
+    desk.pass(Duration::from_secs(10));
+    let left = desk.session.left_at_end().expect("its time is up");
+    assert_eq!((left.running, left.ending), (1, 1), "{left:?}");
+    let recorded: Vec<_> = desk.journal.values().map(|record| record.actual()).collect();
+    assert_eq!(recorded, [Some(Amount::tokens(42))]);
+    assert_eq!(over(draw(&mut desk, run, 1)), RunEnd::Finished);
+}

@@ -138,7 +138,7 @@ impl Kept {
         block_on(self.0.run().shared(), step)
     }
 
-    /// What is left of the kept amount; 0 once the run has ended. Does not block.
+    /// What is left of the kept amount; 0 once the run is finished and settled. Does not block.
     pub fn left(&self) -> Amount {
         self.0.left()
     }
