@@ -63,7 +63,8 @@ pub struct TenantStats {
     /// Counter: requests to reserve, settlements and releases that were or will be sent again.
     pub retries: u64,
     /// Counter: costs that are in no ledger and on no disk. Each is an event
-    /// [`CostUnrecorded`](crate::Event::CostUnrecorded) or [`CostNotTaken`](crate::Event::CostNotTaken).
+    /// [`CostUnrecorded`](crate::Event::CostUnrecorded), [`CostNotTaken`](crate::Event::CostNotTaken) or
+    /// [`CostUnknown`](crate::Event::CostUnknown).
     pub unrecorded: u64,
     /// Reservations that are held: their actions run, or they are being settled or given back.
     pub live: u64,
