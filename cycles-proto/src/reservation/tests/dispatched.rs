@@ -53,9 +53,11 @@ fn became(desk: &mut Desk) -> Became {
                 Some("estimate") => ESTIMATE,
                 _ => ActualSource::Action,
             };
-            let told = desk.ends.iter().find_map(|event| match event {
-                Event::Committed { source, .. } => Some(*source),
-                _ => None,
+            let told = desk.ends.iter().find_map(|event| {
+                if let Event::Committed { source, .. } = event {
+                    return Some(*source);
+                }
+                None
             });
             assert_eq!(told, Some(source), "the event says the same as the commit");
             Charged(body["actual"]["amount"].as_i64().unwrap(), source)
@@ -67,13 +69,16 @@ fn became(desk: &mut Desk) -> Became {
                 desk.outcome(),
                 Outcome::Released(Released::LeftToExpire(None))
             ));
-            let told = desk.events.iter().find_map(|event| match event {
-                Event::CostUnknown {
+            let told = desk.events.iter().find_map(|event| {
+                if let Event::CostUnknown {
                     estimate,
                     charged: None,
                     ..
-                } => Some(estimate.amount),
-                _ => None,
+                } = event
+                {
+                    return Some(estimate.amount);
+                }
+                None
             });
             Held(told.unwrap())
         }
@@ -179,16 +184,14 @@ fn a_cost_that_could_not_be_taken_is_charged_as_the_estimate_and_told() {
         desk.reservation.commit(desk.now(), request).unwrap_err();
         desk.release();
         desk.run(expected.map(|_| ok(COMMITTED)));
-        let told: Vec<_> = desk
-            .events
-            .iter()
-            .filter_map(|event| match event {
-                Event::CostNotTaken { charged, .. } => Some(charged.as_ref().map(|it| it.amount)),
-                Event::CostUnknown { .. } => panic!("it is told once: {event:?}"),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(told, [expected]);
+        let told = desk.events.iter().filter_map(|event| {
+            assert!(!matches!(event, Event::CostUnknown { .. }), "it is told once");
+            if let Event::CostNotTaken { charged, .. } = event {
+                return Some(charged.as_ref().map(|it| it.amount));
+            }
+            None
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [expected]);
     }
 }
 

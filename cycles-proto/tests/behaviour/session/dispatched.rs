@@ -37,18 +37,23 @@ fn finish(desk: &mut Desk, run: ReservationKey) {
 
 /// Where the charge of the only commit comes from.
 fn source(desk: &Desk) -> Option<ActualSource> {
-    desk.events.iter().find_map(|(_, event)| match event {
-        Event::Committed { source, .. } => Some(*source),
-        _ => None,
+    desk.events.iter().find_map(|(_, event)| {
+        if let Event::Committed { source, .. } = event {
+            return Some(*source);
+        }
+        None
     })
 }
 
 fn unknown(desk: &Desk) -> Vec<(i64, Option<i64>)> {
-    let told = desk.events.iter().filter_map(|(_, event)| match event {
-        Event::CostUnknown {
+    let told = desk.events.iter().filter_map(|(_, event)| {
+        if let Event::CostUnknown {
             estimate, charged, ..
-        } => Some((estimate.amount, charged.as_ref().map(|charged| charged.amount))),
-        _ => None,
+        } = event
+        {
+            return Some((estimate.amount, charged.as_ref().map(|charged| charged.amount)));
+        }
+        None
     });
     told.collect()
 }
