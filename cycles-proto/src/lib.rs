@@ -14,6 +14,7 @@ mod api_key;
 pub mod attribute;
 mod backoff;
 pub mod config;
+mod dispatch;
 pub mod idempotency;
 pub mod journal;
 pub mod meter;

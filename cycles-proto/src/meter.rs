@@ -105,7 +105,8 @@ pub enum End {
 pub enum Settle {
     /// Commit this.
     Commit(CommitRequest),
-    /// Release it: nothing is known to have been consumed.
+    /// Release it: nothing is known to have been consumed. If the action was
+    /// [dispatched](crate::Session::dispatched), the session then charges by its policy.
     Release(ReleaseReason),
 }
 
@@ -257,6 +258,11 @@ impl Meter {
 /// The metadata of a commit that is only a lower bound of the cost.
 pub(crate) fn partial() -> JsonObject {
     JsonObject::new().with(ActualSource::NAME, PARTIAL)
+}
+
+/// The metadata of a commit of the estimate, because the cost is not known.
+pub(crate) fn estimated() -> JsonObject {
+    JsonObject::new().with(ActualSource::NAME, ESTIMATE)
 }
 
 const PARTIAL: &str = "partial";

@@ -9,6 +9,8 @@ use crate::models::{
 };
 use crate::outcome::{ActionError, Error, Receipt};
 
+pub use crate::dispatch::OnError;
+
 /// The error type of an action in `with_cycles`, into which `?` converts any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -26,6 +28,7 @@ pub struct WithCyclesConfig {
     dry_run: bool,
     heartbeat: HeartbeatPolicy,
     max_lease_age: Option<Duration>,
+    on_error: Option<OnError>,
     notes: CommitNotes,
 }
 
@@ -69,6 +72,7 @@ impl WithCyclesConfig {
             dry_run: false,
             heartbeat: HeartbeatPolicy::default(),
             max_lease_age: None,
+            on_error: None,
             notes: CommitNotes::default(),
         }
     }
@@ -138,6 +142,14 @@ impl WithCyclesConfig {
         self
     }
 
+    /// Sets what is charged if the action is dispatched and then ends without a cost: it fails, panics, times out or is
+    /// dropped. Default: [`OnError::Estimate`], the estimate unless the action had spent something. An action that was
+    /// not dispatched gives its budget back, whatever is set here.
+    pub fn on_error(mut self, on_error: OnError) -> Self {
+        self.on_error = Some(on_error);
+        self
+    }
+
     /// Sets the metrics of the commit, unless the action sets its own.
     pub fn metrics(mut self, metrics: CyclesMetrics) -> Self {
         self.notes.set_metrics(metrics);
@@ -164,6 +176,7 @@ impl WithCyclesConfig {
             dry_run,
             heartbeat: _,
             max_lease_age: _,
+            on_error: _,
             notes: _,
         } = self;
         ReservationCreateRequest {
@@ -192,6 +205,11 @@ impl WithCyclesConfig {
     /// The age at which the heartbeat stops, if it is set.
     pub fn lease_age(&self) -> Option<Duration> {
         self.max_lease_age
+    }
+
+    /// What is charged if the action is dispatched and ends without a cost, if that is set.
+    pub fn error_policy(&self) -> Option<OnError> {
+        self.on_error
     }
 
     /// The notes that go with the commit, before the action adds to them.
@@ -258,12 +276,12 @@ pub enum NotCompleted<E> {
     /// Nothing was reserved, and the action did not run.
     #[error(transparent)]
     NotReserved(Error),
-    /// The action failed with its own error. If it had spent something, that is charged; if not, its budget is given
-    /// back.
+    /// The action failed with its own error. If it had spent something, that is charged; if it was dispatched, its
+    /// [policy](WithCyclesConfig::on_error) says what is; if neither, its budget is given back.
     #[error("the action failed: {0}")]
     Action(E),
     /// The action was dropped: its lease was lost and the policy is [`HeartbeatPolicy::Cancel`], or the client was closed
-    /// in a way that stops actions ([`Error::Stopped`]). What it had spent is charged.
+    /// in a way that stops actions ([`Error::Stopped`]). It is charged like an action that failed.
     #[error(transparent)]
     Cancelled(Error),
 }

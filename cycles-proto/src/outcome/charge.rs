@@ -20,9 +20,9 @@ pub enum ChargedBy {
 pub enum ActualSource {
     /// The action reported its cost.
     Action,
-    /// The action failed or was dropped; this is what it had reported before.
+    /// The action failed or was dropped; this is what it had reported before. Of a run, at least one step.
     Partial,
-    /// The cost is not known, so the estimate was charged.
+    /// The cost is not known, so the estimate was charged. Of a run, at least one step is charged its estimate.
     Estimate,
 }
 

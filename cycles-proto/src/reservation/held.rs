@@ -10,7 +10,8 @@ use super::heartbeat::{Heartbeat, Scene};
 use super::releasing::Releasing;
 use super::reserving::Granted;
 use super::run::AtTheEnd;
-use crate::meter::{Meter, partial};
+use crate::dispatch::{Dispatches, Unreported};
+use crate::meter::{Meter, estimated, partial};
 use crate::models::{Amount, CommitRequest};
 use crate::outcome::{ActualSource, Event, Grant, InvalidCommit, Outcome, ReleaseReason, Released};
 use crate::run::Draws;
@@ -29,6 +30,8 @@ pub(super) struct Held {
     spent: i64,
     /// The cost of a metered stream so far.
     counted: i64,
+    /// The requests of the action that may have to be paid for.
+    pub(super) dispatches: Dispatches,
     /// Why a cost that was handed over or reported could not be accepted. This proves that there is a cost.
     untaken: Option<Box<InvalidCommit>>,
     settlement: Option<Box<Settlement>>,
@@ -59,6 +62,7 @@ impl Held {
             heartbeat,
             spent: 0,
             counted: 0,
+            dispatches: Dispatches::default(),
             untaken: None,
             settlement: None,
             run: None,
@@ -148,9 +152,19 @@ impl Held {
         self.heartbeat.set_max_age(age);
     }
 
-    /// Whether spending was reported that no commit contains yet.
+    /// Whether there is something to charge that no commit contains yet: reported spending, or the estimate of an action
+    /// that was dispatched.
     pub(super) fn has_spent(&self) -> bool {
-        self.settlement.is_none() && self.spent.max(self.counted) > 0
+        let is_charged = match self.unreported() {
+            Unreported::Spent(_) | Unreported::Estimate => true,
+            Unreported::Nothing | Unreported::Unknown => false,
+        };
+        self.settlement.is_none() && is_charged
+    }
+
+    /// What is charged if no commit comes.
+    fn unreported(&self) -> Unreported {
+        self.dispatches.unreported(self.spent.max(self.counted))
     }
 
     pub(super) fn spent(&mut self, common: &Common, amount: &Amount) -> Result<(), InvalidCommit> {
@@ -222,6 +236,7 @@ impl Held {
     /// - a cost that was handed over before is settled as usual;
     /// - spending that was reported or counted is committed, marked as partial;
     /// - the total of a run is committed, with what its open steps have spent;
+    /// - after a request of the action was dispatched, its policy decides: by default, the estimate is committed;
     /// - if it is only known that something was spent, the budget stays held until the lease ends;
     /// - without spending, the budget is released.
     pub(super) fn end_without_a_commit(
@@ -239,15 +254,20 @@ impl Held {
             AtTheEnd::SpentNothing => {}
         }
         let untaken = self.untaken.take();
-        let spent = self.spent.max(self.counted);
-        if let (1.., Ok(estimate)) = (spent, common.estimate()) {
-            let metadata = partial();
-            let actual = Amount::new(estimate.unit.clone(), spent);
+        let unreported = self.unreported();
+        // Every reservation of this process has an estimate.
+        let estimate = common.estimate().cloned().unwrap_or_else(|_| Amount::tokens(0));
+        let charge = match unreported {
+            Unreported::Nothing | Unreported::Unknown => None,
+            Unreported::Spent(spent) => Some((Amount::new(estimate.unit.clone(), spent), partial())),
+            Unreported::Estimate => Some((estimate.clone(), estimated())),
+        };
+        if let Some((actual, metadata)) = charge {
             let request = CommitRequest::builder()
                 .actual(actual.clone())
                 .metadata(metadata)
                 .build();
-            // The amount was checked when it was reported, and there is no settlement yet.
+            // The amount was checked when it was reported or reserved, and there is no settlement yet.
             if self.commit(common, now, request).is_ok() {
                 if let Some(why) = untaken {
                     self.tell_untaken(common, why, Some(actual));
@@ -255,8 +275,12 @@ impl Held {
                 return None;
             }
         }
-        if let Some(why) = untaken {
+        if let Some(why) = untaken.or_else(|| self.untaken.take()) {
             self.tell_untaken(common, why, None);
+            return Some(self.leave_to_expire(common, now));
+        }
+        if unreported == Unreported::Unknown {
+            self.tell_unknown(common, estimate, None);
             return Some(self.leave_to_expire(common, now));
         }
         let until = self.heartbeat.lasts_until();
@@ -268,7 +292,7 @@ impl Held {
         Some(Phase::Releasing(Box::new(Releasing::new(id, reason, until))))
     }
 
-    /// Something was spent, so the budget is not given back before the lease ends.
+    /// Something was or may have been spent, so the budget is not given back before the lease ends.
     fn leave_to_expire(&mut self, common: &mut Common, now: Now) -> Phase {
         let (heartbeat, mut scene) = self.heartbeat(common, now);
         heartbeat.dismiss(&mut scene);

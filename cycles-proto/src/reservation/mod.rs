@@ -21,6 +21,7 @@
 
 mod common;
 mod cost_record;
+mod dispatched;
 pub(crate) mod heartbeat;
 mod held;
 mod phase;
@@ -262,7 +263,7 @@ impl Reservation {
         matches!(self.phase, Phase::Reserving(_) | Phase::Verifying(_))
     }
 
-    /// Whether spending was reported that no commit contains yet.
+    /// Whether there is something to charge that no commit contains yet, even if no cost is handed over.
     pub(crate) fn has_spent(&self) -> bool {
         self.phase.holding().is_some_and(Held::has_spent)
     }

@@ -14,12 +14,14 @@ use crate::journal::JournalWrite;
 use crate::journal::record::JournalRecord;
 use crate::models::{Amount, CommitRequest, InvalidRequest};
 use crate::outcome::{
-    Error, Event, InvalidCommit, OperationKind, ReleaseReason, RunEnd, RunExhausted, RunOver, StoreFailure,
+    ActualSource, Error, Event, InvalidCommit, OperationKind, ReleaseReason, RunEnd, RunExhausted, RunOver,
+    StoreFailure,
 };
 use crate::run::{Draws, RunBudget, RunOptions, TooLittle};
 use crate::step::Step;
 use crate::ticket::Ticket;
 use crate::time::Now;
+use crate::with_cycles_config::OnError;
 
 /// What is left to do with a run when all of its steps have ended.
 pub(super) enum AtTheEnd {
@@ -38,6 +40,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) name: Option<&'a str>,
     /// The kept amount to draw from.
     pub(crate) keep: Option<u64>,
+    /// What is charged if the step is dispatched and ends without a cost. Default: as the run says.
+    pub(crate) on_error: Option<OnError>,
     /// Whether the lease is lost, as the session knows it.
     pub(crate) is_lost: bool,
 }
@@ -57,7 +61,7 @@ impl Reservation {
     pub(crate) fn draw(&mut self, now: Now, ask: Ask<'_>) -> Result<u64, Error> {
         let now = self.at(now);
         self.run_that_goes_on(now, ask)?
-            .draw(ask.amount.amount, ask.name, ask.keep)
+            .draw(ask.amount.amount, ask.name, ask.keep, ask.on_error)
             .map_err(|too_little| self.exhausted(ask, &too_little))
     }
 
@@ -310,7 +314,10 @@ impl Held {
 
     fn commit_of_total(&self) -> Option<CommitRequest> {
         let run = self.run.as_ref()?;
-        let metadata = run.options.metadata.clone().unwrap_or_default();
+        let mut metadata = run.options.metadata.clone().unwrap_or_default();
+        if let Some(source) = run.source() {
+            metadata.insert(ActualSource::NAME, source.to_string());
+        }
         let mut commit = CommitRequest::builder()
             .actual(Amount::new(run.unit.clone(), run.total()))
             .metadata(metadata.with("cycles_run", run.summary()))
@@ -363,17 +370,18 @@ impl Held {
         if let Ok(version) = run.abandon(step) {
             return version;
         }
-        let spent = Amount::new(run.unit.clone(), run.spent_by(step));
+        let spent = Amount::new(run.unit.clone(), run.charge_without_a_cost(step));
         let why = uncountable(&spent);
         let charged = self.charge_what_was_reported(step);
         self.tell_untaken(common, Box::new(why), charged);
         0
     }
 
-    /// Ends a step whose cost cannot be charged. Returns what is charged instead, if the step reported spending.
+    /// Ends a step whose cost cannot be charged. Returns what is charged instead, if the step reported spending or was
+    /// dispatched.
     fn charge_what_was_reported(&mut self, step: u64) -> Option<Amount> {
         let run = self.run.as_mut()?;
-        let spent = run.spent_by(step);
+        let spent = run.charge_without_a_cost(step);
         if spent > 0 && run.abandon(step).is_ok() {
             return Some(Amount::new(run.unit.clone(), spent));
         }
@@ -394,6 +402,10 @@ impl Held {
             return AtTheEnd::SpentNothing;
         };
         let (total, has_unknown_cost) = (run.total(), run.has_unknown_cost());
+        if let Some(held) = run.held() {
+            let amount = |amount| Amount::new(run.unit.clone(), amount);
+            self.tell_unknown(common, amount(held), Some(amount(total)).filter(|_| total > 0));
+        }
         let commit = self.commit_of_total().filter(|_| total > 0);
         // The amount was checked with each step, and there is no settlement yet.
         if commit.is_some_and(|commit| self.settle(common, now, commit).is_ok()) {

@@ -6,7 +6,7 @@ use super::RunOptions;
 use crate::models::{
     Amount, CommitOveragePolicy, IdempotencyKey, JsonObject, ReservationCreateRequest, Subject,
 };
-use crate::with_cycles_config::WithCyclesConfig;
+use crate::with_cycles_config::{OnError, WithCyclesConfig};
 
 /// How often a server extends a lease by default, plus the lease itself.
 const LEASES: u64 = 11;
@@ -26,6 +26,7 @@ pub struct RunConfig {
     max_duration: Option<Duration>,
     commit_key: Option<IdempotencyKey>,
     metadata: Option<JsonObject>,
+    on_error: OnError,
 }
 
 impl RunConfig {
@@ -37,6 +38,7 @@ impl RunConfig {
             max_duration: None,
             commit_key: None,
             metadata: None,
+            on_error: OnError::default(),
         }
     }
 
@@ -112,6 +114,14 @@ impl RunConfig {
         self
     }
 
+    /// Sets what is charged for a step that was dispatched and then ended without a cost: it failed, panicked, timed out
+    /// or was dropped. A [step](Step::on_error) may say otherwise. Default: [`OnError::Estimate`], the step's estimate
+    /// unless it had spent something.
+    pub fn on_error(mut self, on_error: OnError) -> Self {
+        self.on_error = on_error;
+        self
+    }
+
     /// The length of the lease in milliseconds.
     fn lease_ms(&self) -> u64 {
         self.ttl_ms.unwrap_or_else(|| {
@@ -135,6 +145,7 @@ impl RunConfig {
             max_duration: self.max_duration.unwrap_or(longest),
             commit_key: self.commit_key.clone(),
             metadata: self.metadata.clone(),
+            on_error: self.on_error,
         }
     }
 }
@@ -145,18 +156,30 @@ impl RunConfig {
 pub struct Step {
     estimate: Amount,
     name: Option<String>,
+    on_error: Option<OnError>,
 }
 
 impl Step {
     /// Creates a step that costs about this much, in the unit of the run. It begins only if that much is left.
     pub fn new(estimate: Amount) -> Self {
-        Self { estimate, name: None }
+        Self {
+            estimate,
+            name: None,
+            on_error: None,
+        }
     }
 
     /// Sets the name, under which the steps are counted in the metadata of the commit. Only the first 32 names of a run
     /// are counted one by one, so use few: the tool's name, not the query.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Sets what is charged if the step is dispatched and then ends without a cost. Default: what the
+    /// [run](RunConfig::on_error) says, which is the step's estimate by default.
+    pub fn on_error(mut self, on_error: OnError) -> Self {
+        self.on_error = Some(on_error);
         self
     }
 
@@ -170,6 +193,11 @@ impl Step {
     /// The amount that is set aside while the step runs.
     pub fn estimate(&self) -> &Amount {
         &self.estimate
+    }
+
+    /// What is charged if it is dispatched and ends without a cost, if that is set.
+    pub fn error_policy(&self) -> Option<OnError> {
+        self.on_error
     }
 
     /// The name, if it has one.

@@ -21,8 +21,11 @@ use std::collections::BTreeMap;
 
 pub use self::config::{RunConfig, Step};
 use self::summary::Summary;
+use crate::dispatch::{Dispatches, Unreported};
 use crate::models::{Amount, IdempotencyKey, JsonObject, Unit};
+use crate::outcome::ActualSource;
 use crate::ticket::Ticket;
+use crate::with_cycles_config::OnError;
 
 /// How a run is run and settled.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub struct RunOptions {
     pub commit_key: Option<IdempotencyKey>,
     /// The metadata of the commit, to which `cycles_run` is added.
     pub metadata: Option<JsonObject>,
+    /// What is charged for a step that was dispatched and ends without a cost, unless the step says otherwise.
+    pub on_error: OnError,
 }
 
 impl RunOptions {
@@ -43,6 +48,7 @@ impl RunOptions {
             max_duration,
             commit_key: None,
             metadata: None,
+            on_error: OnError::default(),
         }
     }
 }
@@ -90,6 +96,8 @@ pub(crate) struct Draws {
     storing: Option<(Ticket, u64)>,
     is_finishing: bool,
     has_unknown_cost: bool,
+    /// The estimates of the steps whose cost is unknown by their policy; `None` if there was no such step.
+    held: Option<i64>,
 }
 
 /// A step that has begun.
@@ -99,8 +107,17 @@ struct Open {
     name: Option<Box<str>>,
     /// A lower bound on its cost so far.
     spent: i64,
+    /// Its requests that may have to be paid for.
+    dispatches: Dispatches,
     /// The kept amount that it draws from.
     keep: Option<u64>,
+}
+
+impl Open {
+    /// What is charged if it ends without a cost.
+    fn unreported(&self) -> Unreported {
+        self.dispatches.unreported(self.spent)
+    }
 }
 
 /// Why a step cannot begin: what is left to it.
@@ -132,6 +149,7 @@ impl Draws {
             storing: None,
             is_finishing: false,
             has_unknown_cost: false,
+            held: None,
         }
     }
 
@@ -172,6 +190,7 @@ impl Draws {
         estimate: i64,
         name: Option<&str>,
         keep: Option<u64>,
+        on_error: Option<OnError>,
     ) -> Result<u64, TooLittle> {
         match keep {
             None => self.take(estimate)?,
@@ -188,12 +207,14 @@ impl Draws {
         self.open_sum += estimate;
         let number = self.number();
         let name = name.map(Into::into);
+        let dispatches = Dispatches::new(on_error.unwrap_or(self.options.on_error));
         self.open.insert(
             number,
             Open {
                 estimate,
                 name,
                 spent: 0,
+                dispatches,
                 keep,
             },
         );
@@ -245,23 +266,33 @@ impl Draws {
         }
     }
 
+    /// Notes that a request of an open step leaves that may have to be paid for.
+    pub(crate) fn dispatched(&mut self, step: u64) {
+        if let Some(open) = self.open.get_mut(&step) {
+            open.dispatches.note();
+        }
+    }
+
+    /// Notes that the latest request of an open step is not charged.
+    pub(crate) fn not_charged(&mut self, step: u64) {
+        if let Some(open) = self.open.get_mut(&step) {
+            open.dispatches.take_back();
+        }
+    }
+
     /// Ends a step that cost `actual`, and returns the number of the total that has to be stored before it counts as
     /// charged; 0 if it cost nothing.
     pub(crate) fn end(&mut self, step: u64, actual: i64) -> Result<u64, Overflow> {
-        let is_partial = false;
-        self.charge(step, actual, is_partial)
+        self.charge(step, actual, ActualSource::Action)
     }
 
-    fn charge(&mut self, step: u64, actual: i64, is_partial: bool) -> Result<u64, Overflow> {
+    fn charge(&mut self, step: u64, actual: i64, source: ActualSource) -> Result<u64, Overflow> {
         let total = self.total.checked_add(actual).ok_or(Overflow)?;
         let Some(open) = self.close(step, actual) else {
             return Ok(0);
         };
         self.total = total;
-        if is_partial {
-            self.summary.note_partial();
-        }
-        self.summary.note(open.name.as_deref(), actual);
+        self.summary.note(open.name.as_deref(), actual, source);
         if actual == 0 {
             return Ok(0);
         }
@@ -269,23 +300,34 @@ impl Draws {
         Ok(self.version)
     }
 
-    /// Ends a step that ended without a cost: what it has spent is charged, and the rest is given back.
+    /// Ends a step that ended without a cost: what it has spent is charged, and the rest is given back. After a request
+    /// of the step was dispatched, its policy decides.
     pub(crate) fn abandon(&mut self, step: u64) -> Result<u64, Overflow> {
-        match self.open.get(&step).map(|open| open.spent) {
-            Some(0) => {
+        let Some(open) = self.open.get(&step) else {
+            return Ok(0);
+        };
+        let estimate = open.estimate;
+        match open.unreported() {
+            Unreported::Nothing => {
                 self.close(step, 0);
                 Ok(0)
             }
-            Some(spent) => self.charge(step, spent, true),
-            None => Ok(0),
+            Unreported::Spent(spent) => self.charge(step, spent, ActualSource::Partial),
+            Unreported::Estimate => self.charge(step, estimate, ActualSource::Estimate),
+            Unreported::Unknown => {
+                self.end_unknown(step);
+                self.held = Some(self.held.unwrap_or(0).saturating_add(estimate));
+                Ok(0)
+            }
         }
     }
 
-    /// Ends a step whose cost could not be added. The estimate is not given back, because something was spent.
+    /// Ends a step whose cost could not be added, or is not known. The estimate is not given back, because something was or may have been spent.
     pub(crate) fn end_unknown(&mut self, step: u64) {
         if self.open.remove(&step).is_some() {
             // Its estimate stays in the sum of the open steps.
             self.has_unknown_cost = true;
+            self.summary.note_unknown();
         }
     }
 
@@ -294,9 +336,18 @@ impl Draws {
         self.has_unknown_cost
     }
 
-    /// What a step has spent so far, as it reported.
-    pub(crate) fn spent_by(&self, step: u64) -> i64 {
-        self.open.get(&step).map_or(0, |open| open.spent)
+    /// The estimates of the steps whose cost is unknown by their policy; `None` if there was no such step.
+    pub(crate) fn held(&self) -> Option<i64> {
+        self.held
+    }
+
+    /// What an open step is charged if it ends without a cost; 0 if that is nothing, or unknown.
+    pub(crate) fn charge_without_a_cost(&self, step: u64) -> i64 {
+        self.open.get(&step).map_or(0, |open| match open.unreported() {
+            Unreported::Nothing | Unreported::Unknown => 0,
+            Unreported::Spent(spent) => spent,
+            Unreported::Estimate => open.estimate,
+        })
     }
 
     /// The steps that are open.
@@ -323,6 +374,11 @@ impl Draws {
 
     pub(crate) fn is_finishing(&self) -> bool {
         self.is_finishing
+    }
+
+    /// Where the total comes from, if some steps did not report their cost.
+    pub(crate) fn source(&self) -> Option<ActualSource> {
+        self.summary.source()
     }
 
     /// The member `cycles_run` of the commit's metadata.

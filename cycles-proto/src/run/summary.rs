@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::outcome::ActualSource;
+
 /// How many names a summary has. The steps under further names are counted together.
 const NAMES: usize = 32;
 
@@ -19,6 +21,10 @@ pub(super) struct Summary {
     others: Sum,
     /// The steps that ended without a cost of their own, and are charged what they had reported.
     partial: u64,
+    /// The steps that ended without a cost of their own, and are charged their estimates.
+    estimated: u64,
+    /// The steps that ended without a cost, and are not charged although something may have been spent.
+    unknown: u64,
 }
 
 #[derive(Debug, Default)]
@@ -40,8 +46,13 @@ impl Sum {
 }
 
 impl Summary {
-    pub(super) fn note(&mut self, name: Option<&str>, amount: i64) {
+    pub(super) fn note(&mut self, name: Option<&str>, amount: i64, source: ActualSource) {
         self.steps += 1;
+        match source {
+            ActualSource::Action => {}
+            ActualSource::Partial => self.partial += 1,
+            ActualSource::Estimate => self.estimated += 1,
+        }
         let Some(name) = name.map(cut) else { return };
         if let Some(sum) = self.names.get_mut(name) {
             sum.add(amount);
@@ -54,12 +65,21 @@ impl Summary {
         }
     }
 
-    pub(super) fn note_partial(&mut self) {
-        self.partial += 1;
+    pub(super) fn note_unknown(&mut self) {
+        self.unknown += 1;
+    }
+
+    /// Where the total comes from, if some steps did not report their cost.
+    pub(super) fn source(&self) -> Option<ActualSource> {
+        match (self.estimated, self.partial + self.unknown) {
+            (1.., _) => Some(ActualSource::Estimate),
+            (0, 1..) => Some(ActualSource::Partial),
+            (0, 0) => None,
+        }
     }
 
     /// `{"steps": 3, "by_name": {"search": {"steps": 2, "amount": 40}}, "other_names": {"steps": 1, "amount": 7},
-    /// "partial_steps": 1}`; all but the first only if there are any.
+    /// "partial_steps": 1, "estimated_steps": 1, "unknown_steps": 1}`; all but the first only if there are any.
     pub(super) fn to_json(&self) -> Value {
         let mut json = Map::new();
         json.insert("steps".to_owned(), self.steps.into());
@@ -73,8 +93,14 @@ impl Summary {
         if self.others.steps > 0 {
             json.insert("other_names".to_owned(), self.others.to_json());
         }
-        if self.partial > 0 {
-            json.insert("partial_steps".to_owned(), self.partial.into());
+        for (name, steps) in [
+            ("partial_steps", self.partial),
+            ("estimated_steps", self.estimated),
+            ("unknown_steps", self.unknown),
+        ] {
+            if steps > 0 {
+                json.insert(name.to_owned(), steps.into());
+            }
         }
         Value::Object(json)
     }

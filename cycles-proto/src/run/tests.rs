@@ -21,9 +21,9 @@ fn left(run: &Draws) -> i64 {
 #[test]
 fn a_step_gives_back_what_it_did_not_need() {
     let mut run = draws(100);
-    let step = run.draw(60, None, None).unwrap();
+    let step = run.draw(60, None, None, None).unwrap();
     assert_eq!(left(&run), 40);
-    assert_eq!(run.draw(41, None, None).unwrap_err().left, 40);
+    assert_eq!(run.draw(41, None, None, None).unwrap_err().left, 40);
     run.end(step, 10).unwrap();
     assert_eq!((left(&run), run.total()), (90, 10));
 }
@@ -31,32 +31,35 @@ fn a_step_gives_back_what_it_did_not_need() {
 #[test]
 fn a_step_that_costs_more_than_its_estimate_is_charged_whole_and_leaves_less() {
     let mut run = draws(100);
-    let step = run.draw(10, None, None).unwrap();
+    let step = run.draw(10, None, None, None).unwrap();
     run.end(step, 150).unwrap();
     assert_eq!((left(&run), run.total()), (0, 150));
-    assert!(run.draw(1, None, None).is_err());
-    assert!(run.draw(0, None, None).is_err(), "it holds less than nothing");
+    assert!(run.draw(1, None, None, None).is_err());
+    assert!(
+        run.draw(0, None, None, None).is_err(),
+        "it holds less than nothing"
+    );
 }
 
 #[test]
 fn a_kept_amount_is_out_of_the_reach_of_others_and_takes_back_what_its_steps_did_not_need() {
     let mut run = draws(100);
     let keep = run.keep(30).unwrap();
-    assert!(run.draw(71, None, None).is_err());
+    assert!(run.draw(71, None, None, None).is_err());
     assert!(run.keep(71).is_err());
-    let step = run.draw(25, None, Some(keep)).unwrap();
-    assert_eq!(run.draw(6, None, Some(keep)).unwrap_err().left, 5);
+    let step = run.draw(25, None, Some(keep), None).unwrap();
+    assert_eq!(run.draw(6, None, Some(keep), None).unwrap_err().left, 5);
     run.end(step, 5).unwrap();
     assert_eq!((run.left_of(keep), left(&run)), (25, 70));
     run.give_back(keep);
     assert_eq!(left(&run), 95);
-    assert!(run.draw(1, None, Some(keep)).is_err());
+    assert!(run.draw(1, None, Some(keep), None).is_err());
 }
 
 #[test]
 fn a_total_that_is_being_stored_lets_the_next_one_wait() {
     let mut run = draws(100);
-    let steps: Vec<u64> = (0..3).map(|_| run.draw(10, None, None).unwrap()).collect();
+    let steps: Vec<u64> = (0..3).map(|_| run.draw(10, None, None, None).unwrap()).collect();
     let first = run.end(steps[0], 1).unwrap();
     assert!(run.is_due() && !run.is_stored(first));
     run.begin_storing(Ticket(1));
@@ -74,14 +77,14 @@ fn a_total_that_is_being_stored_lets_the_next_one_wait() {
 fn the_summary_counts_32_names_and_the_rest_together() {
     let mut run = draws(i64::MAX);
     for name in 0..40 {
-        let step = run.draw(10, Some(&format!("{name:02}")), None).unwrap();
+        let step = run.draw(10, Some(&format!("{name:02}")), None, None).unwrap();
         run.end(step, 2).unwrap();
     }
     let long = "é".repeat(40);
-    let step = run.draw(10, Some(&long), None).unwrap();
+    let step = run.draw(10, Some(&long), None, None).unwrap();
     run.spent(step, 1);
     run.abandon(step).unwrap();
-    let step = run.draw(10, None, None).unwrap();
+    let step = run.draw(10, None, None, None).unwrap();
     run.end(step, 0).unwrap();
     let summary = run.summary();
     assert_eq!(summary["steps"], 42);
@@ -100,7 +103,7 @@ fn the_summary_counts_32_names_and_the_rest_together() {
 #[test]
 fn a_total_above_the_largest_amount_is_refused_and_changes_nothing() {
     let mut run = draws(100);
-    let [one, two] = [(); 2].map(|()| run.draw(10, None, None).unwrap());
+    let [one, two] = [(); 2].map(|()| run.draw(10, None, None, None).unwrap());
     run.end(one, i64::MAX).unwrap();
     assert!(run.end(two, 1).is_err());
     assert_eq!(run.total(), i64::MAX);
@@ -140,7 +143,7 @@ proptest! {
                 Act::Draw(estimate, keep) => {
                     let keep = keep.and_then(|keep| keeps.get(keep).copied());
                     let most = keep.map_or(left(&run), |keep| run.left_of(keep));
-                    let drawn = run.draw(estimate, Some("s"), keep);
+                    let drawn = run.draw(estimate, Some("s"), keep, None);
                     prop_assert_eq!(drawn.is_ok(), estimate <= most && (keep.is_some() || run.left() >= 0 || drawn.is_ok()));
                     steps.extend(drawn.ok().map(|step| (step, 0)));
                 }

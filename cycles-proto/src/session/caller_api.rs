@@ -89,7 +89,8 @@ impl Session {
     }
 
     /// Gives the budget back, because the action did not run or spent nothing. If [spending](Self::spent) was reported,
-    /// that amount is committed instead.
+    /// that amount is committed instead. If there is none, but a request was [dispatched](Self::dispatched), the
+    /// action's [policy](Self::set_on_error) decides.
     pub fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
         let now = self.at(now);
         if self.act(key.0, |machine| machine.release(now, reason)).is_some() {
@@ -99,9 +100,8 @@ impl Session {
         }
     }
 
-    /// Ends a reservation whose caller has gone away: reported [spending](Self::spent) is committed; if there is none,
-    /// the budget is given back. A cost that was handed over before is settled as usual. The decision is made in
-    /// `reservation/held.rs`.
+    /// Ends a reservation whose caller has gone away, like a [release](Self::release). A cost that was handed over
+    /// before is settled as usual. The decision is made in `reservation/held.rs`.
     pub fn abandon(&mut self, now: Now, key: ReservationKey) {
         self.release(now, key, ReleaseReason::ABANDONED);
     }

@@ -13,9 +13,10 @@ use crate::time::Now;
 pub enum Close {
     /// Everything under way continues to its end: leases are extended, and costs are accepted and settled.
     WhenDone,
-    /// Like [`WhenDone`](Self::WhenDone), but reservations are abandoned: reported spending is committed; if there is
-    /// none, the budget is given back. A [`shut_down`](Session::shut_down) first asks the actions to stop, and abandons
-    /// only those that still run when its time is up.
+    /// Like [`WhenDone`](Self::WhenDone), but reservations are [abandoned](Session::abandon): reported spending is
+    /// committed, or the estimate if a request was dispatched; if there is neither, the budget is given back. A
+    /// [`shut_down`](Session::shut_down) first asks the actions to stop, and abandons only those that still run when its
+    /// time is up.
     Leaving,
     /// Nothing is sent any more. Costs are still accepted and written to disk, and a later run settles them. Released
     /// budgets are free when their leases end.

@@ -27,6 +27,7 @@ mod caller;
 mod caller_api;
 mod calls;
 mod close;
+mod dispatched;
 mod driver_api;
 mod entry;
 mod flush;

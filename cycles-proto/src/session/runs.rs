@@ -12,8 +12,8 @@ use crate::time::Now;
 /// The key of a step that has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepKey {
-    run: ReservationKey,
-    number: u64,
+    pub(super) run: ReservationKey,
+    pub(super) number: u64,
 }
 
 /// The key of a step that has ended, to wait until its cost is stored.
@@ -67,6 +67,7 @@ impl Session {
             amount: step.estimate(),
             name: step.step_name(),
             keep: keep.map(|keep| keep.number),
+            on_error: step.error_policy(),
             is_lost: self.lease_is_lost(now, key),
         };
         let drawn = self.act(key.0, |machine| machine.draw(now, ask));
@@ -85,6 +86,7 @@ impl Session {
             amount,
             name: None,
             keep: None,
+            on_error: None,
             is_lost: self.lease_is_lost(now, key),
         };
         let kept = self.act(key.0, |machine| machine.keep(now, ask));
@@ -126,7 +128,8 @@ impl Session {
     }
 
     /// Ends a step that failed or was dropped: what it had [spent](Self::step_spent) is charged, and the rest of its
-    /// estimate is given back. Does nothing if it has ended.
+    /// estimate is given back. If it was [dispatched](Self::step_dispatched), its policy decides. Does nothing if it has
+    /// ended.
     pub fn abandon_step(&mut self, now: Now, step: StepKey) -> EndedStep {
         let now = self.at(now);
         let version = self.act(step.run.0, |machine| machine.abandon_step(now, step.number));

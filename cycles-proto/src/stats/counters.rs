@@ -182,7 +182,9 @@ impl Counters {
             | Event::ReleaseFailed {
                 retry_in: Some(_), ..
             } => self.add(Count::Retries),
-            Event::CostUnrecorded { .. } | Event::CostNotTaken { .. } => self.add(Count::Unrecorded),
+            Event::CostUnrecorded { .. } | Event::CostNotTaken { .. } | Event::CostUnknown { .. } => {
+                self.add(Count::Unrecorded);
+            }
             Event::LeaseExtended { ticket: Some(_), .. }
             | Event::Evaluated { .. }
             | Event::ExtendFailed { .. }

@@ -43,10 +43,11 @@ pub struct TenantStats {
     pub committed: u64,
     /// Counter: the part of [`committed`](Self::committed) that an event charged, because the reservation was over.
     pub committed_by_event: u64,
-    /// Counter: the part of [`committed`](Self::committed) that is what an action had spent before it failed or was
-    /// dropped.
+    /// Counter: the part of [`committed`](Self::committed) that is what an action, or a step of a run, had spent
+    /// before it failed or was dropped.
     pub committed_partial: u64,
-    /// Counter: the part of [`committed`](Self::committed) that is an estimate, because the cost was not known.
+    /// Counter: the part of [`committed`](Self::committed) that is an estimate, because the cost of an action, or of a
+    /// step of a run, was not known.
     pub committed_estimates: u64,
     /// Counter: reservations that were given back.
     pub released: u64,
@@ -63,7 +64,8 @@ pub struct TenantStats {
     /// Counter: requests to reserve, settlements and releases that were or will be sent again.
     pub retries: u64,
     /// Counter: costs that are in no ledger and on no disk. Each is an event
-    /// [`CostUnrecorded`](crate::Event::CostUnrecorded) or [`CostNotTaken`](crate::Event::CostNotTaken).
+    /// [`CostUnrecorded`](crate::Event::CostUnrecorded), [`CostNotTaken`](crate::Event::CostNotTaken) or
+    /// [`CostUnknown`](crate::Event::CostUnknown).
     pub unrecorded: u64,
     /// Reservations that are held: their actions run, or they are being settled or given back.
     pub live: u64,

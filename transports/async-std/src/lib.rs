@@ -17,7 +17,7 @@ pub use default_client::{default_client, set_default_client, with_default_client
 pub use cycles_client::run::{CompletedStep, Kept, Run, RunBudget, RunConfig, Step, StepContext};
 pub use cycles_client::{
     Advance, BoxError, Client, Clock, Close, Committing, Completed, CyclesContext, Done, Flushed,
-    GuardContext, HeartbeatPolicy, Hold, Journal, Lease, Metered, NotCompleted, Observer, Releasing,
+    GuardContext, HeartbeatPolicy, Hold, Journal, Lease, Metered, NotCompleted, Observer, OnError, Releasing,
     ReservationGuard, Settling, TestClock, Tick, Ticker, Transport, WithCyclesConfig, try_with_cycles,
     with_cycles,
 };
@@ -45,7 +45,7 @@ pub mod __private {
     };
     pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
 
-    pub use crate::{CyclesClient, WithCyclesConfig, default_client};
+    pub use crate::{CyclesClient, OnError, WithCyclesConfig, default_client};
 
     /// Clones the client that an attribute names.
     pub fn client(client: &CyclesClient) -> CyclesClient {

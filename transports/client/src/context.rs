@@ -109,6 +109,29 @@ impl GuardContext {
         self.handle.spent(amount)
     }
 
+    /// Says that a request to a provider leaves that may have to be paid for. Call it right before each such request;
+    /// nothing calls it for you.
+    ///
+    /// From here on, an action without a cost is not free: if it fails, panics, is dropped (as by a time-out around it)
+    /// or is stopped, it is charged what it had [spent](Self::spent), or else the estimate, marked
+    /// `actual_source: "estimate"` in the commit's metadata. [`on_error`](WithCyclesConfig::on_error) changes that. A
+    /// spend of 0 does not; only [`not_charged`](Self::not_charged) does.
+    ///
+    /// Does not block. Another call, for another request, changes nothing about the charge. Has no effect once the action
+    /// has ended.
+    pub fn dispatched(&self) {
+        self.handle.dispatched();
+    }
+
+    /// Takes the latest [`dispatched`](Self::dispatched) back: the provider refused the request, so it costs nothing. If
+    /// nothing else was dispatched or [spent](Self::spent), an action that fails gives its budget back. An earlier
+    /// request that was not taken back may still have to be paid for.
+    ///
+    /// Does not block. Has no effect without a `dispatched` before it, or once the action has ended.
+    pub fn not_charged(&self) {
+        self.handle.not_charged();
+    }
+
     /// Returns a handle that shows whether the lease is lost.
     pub fn lease(&self) -> Lease {
         Lease::new(Arc::clone(&self.handle))

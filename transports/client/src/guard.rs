@@ -15,7 +15,7 @@ use cycles_proto::models::{
 };
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::session::{ReservationKey, Session};
-use cycles_proto::with_cycles_config::WithCyclesConfig;
+use cycles_proto::with_cycles_config::{OnError, WithCyclesConfig};
 use cycles_proto::{Error, InvalidCommit, Receipt, UnixMillis};
 
 use crate::client::Client;
@@ -26,7 +26,8 @@ use crate::engine::{Handle, HeldTime};
 ///
 /// [`commit`](Self::commit) and [`release`](Self::release) consume it, so that it cannot be settled twice. They take
 /// effect when they are called; the future that they return only waits. A dropped guard commits what was
-/// [spent](Self::spent) so far, or gives the budget back, in the background. Where the transport [lets this thread
+/// [spent](Self::spent) so far, or the estimate if a request was [dispatched](Self::dispatched), or gives the budget
+/// back, in the background. Where the transport [lets this thread
 /// wait](crate::Transport::may_wait_here), dropping a guard blocks until a cost is on disk, for at most five seconds.
 ///
 /// ```compile_fail,E0382
@@ -141,6 +142,34 @@ impl ReservationGuard {
         self.held.handle.spent(amount)
     }
 
+    /// Says that a request to a provider leaves that may have to be paid for. Call it right before each such request;
+    /// nothing calls it for you.
+    ///
+    /// From here on, a guard without a cost is not free: if it is dropped or [released](Self::release), also as a part
+    /// of a metered stream, it is charged what was [spent](Self::spent) or counted, or else the estimate, marked
+    /// `actual_source: "estimate"` in the commit's metadata. [`set_on_error`](Self::set_on_error) changes that. A spend
+    /// of 0 does not; only [`not_charged`](Self::not_charged) does.
+    ///
+    /// Does not block. Another call, for another request, changes nothing about the charge.
+    pub fn dispatched(&self) {
+        self.held.handle.dispatched();
+    }
+
+    /// Takes the latest [`dispatched`](Self::dispatched) back: the provider refused the request, so it costs nothing. If
+    /// nothing else was dispatched or [spent](Self::spent), a dropped guard gives its budget back. An earlier request
+    /// that was not taken back may still have to be paid for.
+    ///
+    /// Does not block. Has no effect without a `dispatched` before it.
+    pub fn not_charged(&self) {
+        self.held.handle.not_charged();
+    }
+
+    /// Sets what is charged if a request was [dispatched](Self::dispatched) and the guard is then dropped or released.
+    /// Default: [`OnError::Estimate`], the estimate unless something was spent. Does not block.
+    pub fn set_on_error(&self, on_error: OnError) {
+        self.held.handle.set_on_error(on_error);
+    }
+
     /// Sets the age at which the heartbeat of this reservation stops, counted from its grant, in place of
     /// [`max_lease_age`](crate::Settings::max_lease_age). A cost is accepted at any age. Does not block.
     pub fn set_max_lease_age(&self, age: Duration) {
@@ -160,6 +189,9 @@ impl ReservationGuard {
     pub(crate) fn follow(&self, config: &WithCyclesConfig) {
         if let Some(age) = config.lease_age() {
             self.set_max_lease_age(age);
+        }
+        if let Some(on_error) = config.error_policy() {
+            self.set_on_error(on_error);
         }
     }
 
@@ -182,7 +214,7 @@ impl ReservationGuard {
 
     /// Gives the budget back, because nothing was spent. This takes effect when it is called, whether or not the future
     /// is polled; the future waits for the first attempt, and may be dropped. If something was [spent](Self::spent)
-    /// after all, that amount is committed instead.
+    /// after all, that amount is committed instead; if a request was [dispatched](Self::dispatched), so is the estimate.
     pub fn release(self, reason: impl Into<ReleaseReason>) -> Releasing {
         let mut held = self.held;
         if held.handle.check().is_ok() {

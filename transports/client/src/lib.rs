@@ -48,7 +48,9 @@ pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElsewhere};
 pub use cycles_proto::session::Close;
-pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
+pub use cycles_proto::with_cycles_config::{
+    BoxError, HeartbeatPolicy, NotCompleted, OnError, WithCyclesConfig,
+};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted,

@@ -29,7 +29,9 @@ use crate::span;
 /// | is dropped before its end, including in a panic | what was consumed, marked `actual_source: "partial"` |
 ///
 /// If it fails or is dropped before any item had a price, the budget is given back, even if items were read: return a
-/// price for each item, or report what was [spent](ReservationGuard::spent). If it was read to its end and no item had
+/// price for each item, or report what was [spent](ReservationGuard::spent). If the request for the stream was
+/// [dispatched](ReservationGuard::dispatched), it is charged the estimate then, or as
+/// [`set_on_error`](ReservationGuard::set_on_error) says. If it was read to its end and no item had
 /// a price, or only a total of 0 was reported, the estimate is charged, marked `actual_source: "estimate"`: missing
 /// usage is not free. An item is charged before it is yielded.
 ///

@@ -96,7 +96,9 @@ impl Client {
 impl Run {
     /// Runs an action as a step of the run. The step begins at once if its estimate is left; nothing is sent. The
     /// action returns its value and what it cost, which may be more or less than the estimate. If it fails or is
-    /// dropped, what it had [spent](StepContext::spent) is charged, and the rest is given back.
+    /// dropped, what it had [spent](StepContext::spent) is charged, and the rest is given back. If it had sent a request
+    /// that may have to be paid for ([`dispatched`](StepContext::dispatched)), its [policy](Step::on_error) decides: by
+    /// default, it is charged its estimate.
     ///
     /// The value of a successful action is always returned, once its cost is on disk, or after five seconds if the disk
     /// hangs. Problems with the cost go to observers and the log; [`try_step`](Self::try_step) returns them too.
@@ -355,6 +357,29 @@ impl StepContext {
     /// [`InvalidCommit`] if the amount could not be charged, or the step has ended.
     pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.run.handle().step_spent(self.key, amount)
+    }
+
+    /// Says that a request to a provider leaves that may have to be paid for. Call it right before each such request;
+    /// nothing calls it for you.
+    ///
+    /// From here on, a step without a cost is not free: if it fails, panics or is dropped (as by a time-out around it),
+    /// it is charged what it had [spent](Self::spent), or else its estimate; the run's commit counts such steps in its
+    /// metadata, and is marked `actual_source: "estimate"`. [`Step::on_error`] and
+    /// [`RunConfig::on_error`] change that. A spend of 0 does not; only [`not_charged`](Self::not_charged) does.
+    ///
+    /// Does not block. Another call, for another request, changes nothing about the charge. Has no effect once the step
+    /// has ended.
+    pub fn dispatched(&self) {
+        self.run.handle().step_dispatched(self.key);
+    }
+
+    /// Takes the latest [`dispatched`](Self::dispatched) back: the provider refused the request, so it costs nothing. If
+    /// nothing else was dispatched or [spent](Self::spent), a step that fails gives its estimate back. An earlier request
+    /// that was not taken back may still have to be paid for.
+    ///
+    /// Does not block. Has no effect without a `dispatched` before it, or once the step has ended.
+    pub fn not_charged(&self) {
+        self.run.handle().step_not_charged(self.key);
     }
 
     /// Returns a handle that shows whether the lease of the run is lost.

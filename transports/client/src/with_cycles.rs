@@ -22,13 +22,15 @@ use crate::span;
 
 /// Runs an action on reserved budget. The lease is kept alive while the action runs, and the amount that the action
 /// returns with its value is charged. If the action fails, the budget is given back, or what it had
-/// [spent](GuardContext::spent) is charged.
+/// [spent](GuardContext::spent) is charged. If it had sent a request that may have to be paid for
+/// ([`dispatched`](GuardContext::dispatched)), its [policy](WithCyclesConfig::on_error) decides: by default, it is charged
+/// the estimate.
 ///
 /// The value of a successful action is always returned. Problems with its settlement go to observers and the log;
 /// [`try_with_cycles`] returns them with the value.
 ///
 /// The action stays in the caller's task: it needs to be neither `Send` nor `'static`. Dropping the future drops the
-/// action, and charges what it had [spent](GuardContext::spent) or gives the budget back.
+/// action, which then counts as failed.
 ///
 /// # Errors
 /// Any [`Error`] if no budget was reserved; the action did not run then. [`Error::Action`] with the action's own error.

@@ -11,6 +11,7 @@ mod intermediaries;
 mod lease;
 mod lost_answers;
 mod metered;
+mod provider_failures;
 mod raw_answers;
 pub mod recovery;
 mod refused_costs;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use cycles_proto::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_proto::run::{RunConfig, Step};
+use cycles_proto::with_cycles_config::{OnError, WithCyclesConfig};
 use cycles_proto::{
     CyclesConfig, Error, Event, Flushed, InvalidCommit, RawRequest, RawResponse, Receipt, Stats, UnixMillis,
 };
@@ -40,6 +42,7 @@ pub use self::intermediaries::*;
 pub use self::lease::*;
 pub use self::lost_answers::*;
 pub use self::metered::*;
+pub use self::provider_failures::*;
 pub use self::raw_answers::*;
 pub use self::refused_costs::*;
 pub use self::request_headers::*;
@@ -76,7 +79,21 @@ pub trait Client: Debug + Sync {
         &self,
         estimate: Amount,
         action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
+    ) -> Result<(T, Result<Receipt, InvalidCommit>), Error> {
+        let config = WithCyclesConfig::new(estimate).action("llm.completion", "gpt-4o");
+        self.with_config(config, action)
+    }
+
+    /// Runs an action with these settings. Returns its value and the receipt of its cost.
+    fn with_config<T>(
+        &self,
+        config: WithCyclesConfig,
+        action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
     ) -> Result<(T, Result<Receipt, InvalidCommit>), Error>;
+
+    /// Runs an action that does not end by itself after `action`, and cuts it off from outside: its future is dropped,
+    /// as by a time-out around it. A blocking action cannot be cut off, so it panics, and the panic is caught.
+    fn cut_off(&self, config: WithCyclesConfig, action: impl FnOnce(&dyn Action));
 
     /// Starts a run.
     fn run(&self, config: RunConfig) -> Result<Self::Run, Error>;
@@ -99,6 +116,9 @@ pub trait Guard: Debug + Send {
     fn reservation_id(&self) -> ReservationId;
     fn caps(&self) -> Option<Caps>;
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
+    fn dispatched(&self);
+    fn not_charged(&self);
+    fn set_on_error(&self, on_error: OnError);
     fn extend(&self, ms: u64) -> Result<UnixMillis, Error>;
     fn commit(self, request: CommitRequest) -> Result<Receipt, Error>;
     fn release(self, reason: &str) -> Result<bool, Error>;
@@ -118,6 +138,9 @@ pub trait Run: Debug + Send + Sync {
         action: impl FnOnce(&dyn Spending) -> Result<(), ActionFailed>,
     ) -> Result<(), Error>;
 
+    /// Runs a step that does not end by itself after `action`, and cuts it off; see [`Client::cut_off`].
+    fn cut_off(&self, step: Step, action: impl FnOnce(&dyn Spending));
+
     /// Runs a step that costs `outer`, and inside of it another one that costs `inner`. Their estimates are their costs.
     fn nested(&self, outer: Amount, inner: Amount) -> Result<(), Error>;
 
@@ -136,9 +159,11 @@ pub trait Run: Debug + Send + Sync {
     fn finish(&self) -> Result<Option<Receipt>, Error>;
 }
 
-/// The context of a step: it may report what it has spent.
+/// The context of a step or an action: it may report what it has spent, and which requests have left.
 pub trait Spending {
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
+    fn dispatched(&self);
+    fn not_charged(&self);
 }
 
 /// How a stream is metered and consumed.
@@ -196,9 +221,8 @@ pub const COST_PANICS: i64 = i64::MIN;
 struct CostPanicked;
 
 /// The context of an action: access to its reservation.
-pub trait Action {
+pub trait Action: Spending {
     fn reservation_id(&self) -> ReservationId;
-    fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
 }
 
 /// The error of an action that failed.
@@ -324,6 +348,12 @@ macro_rules! adapter_suite {
             a_metered_stream_ends_at_its_limit_and_is_charged_what_was_consumed
             a_metered_stream_keeps_to_the_caps_of_its_reservation
             a_metered_stream_that_ends_while_the_server_fails_is_charged_later
+            an_action_whose_provider_fails_is_charged_what_the_table_says
+            a_step_whose_provider_fails_is_charged_what_the_table_says
+            a_metered_stream_that_is_cut_after_its_request_left_costs_what_was_read_or_the_estimate
+            the_policy_of_an_action_decides_what_a_request_that_left_costs
+            a_refused_request_is_free_and_a_retry_at_another_provider_is_not
+            a_step_on_hold_keeps_its_draw_and_is_told_at_the_end_of_the_run
             the_statistics_say_what_the_ledger_says
             every_reservation_has_one_last_event_with_who_what_and_how_much
             a_run_of_a_thousand_steps_64_at_a_time_is_exact_with_two_calls

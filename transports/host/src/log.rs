@@ -169,6 +169,15 @@ pub(crate) fn log(event: &Event) {
                 .map_or_else(|| "nothing".to_owned(), ToString::to_string);
             line!(error, event, "a cost was not accepted", error = %why, charged);
         }
+        Event::CostUnknown {
+            estimate, charged, ..
+        } => line!(
+            error,
+            event,
+            "an action failed after its request had left; nobody knows what it cost, and it is not charged",
+            unknown = %estimate,
+            charged = shown(charged)
+        ),
         Event::ChargedLess { actual, charged, .. } => line!(
             error,
             event,

@@ -53,6 +53,7 @@ parameters! {
     TtlMs = "ttl_ms",
     GracePeriodMs = "grace_period_ms",
     OveragePolicy = "overage_policy",
+    OnError = "on_error",
     DryRun = "dry_run",
     Tenant = "tenant",
     Workspace = "workspace",

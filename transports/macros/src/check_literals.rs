@@ -84,6 +84,7 @@ fn one(name: &str, value: &Expr) -> Result<()> {
         | Parameter::ActualPerItem
         | Parameter::Unit
         | Parameter::OveragePolicy
+        | Parameter::OnError
         | Parameter::UseEstimateIfActualNotProvided
         | Parameter::Crate => Ok(()),
     }
@@ -297,12 +298,13 @@ impl VisitMut for Leaves {
 
 /// Checks that a step of a run has the parameters of a step, and that everything else has none of them.
 fn step(parameters: &Parameters) -> Result<()> {
-    const OF_A_STEP: [&str; 6] = [
+    const OF_A_STEP: [&str; 7] = [
         "run",
         "name",
         "estimate",
         "actual",
         "unit",
+        "on_error",
         "use_estimate_if_actual_not_provided",
     ];
     if parameters.get("run").is_none() {

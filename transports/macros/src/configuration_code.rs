@@ -11,7 +11,7 @@ use crate::nearest::nearest;
 /// The levels of a subject.
 const LEVELS: [&str; 6] = ["tenant", "workspace", "app", "workflow", "agent", "toolset"];
 
-/// The names of values, in the protocol and in the models.
+/// The names of values, in the protocol or the attribute, and in the models.
 type Values<const N: usize> = [(&'static str, &'static str); N];
 
 const UNITS: Values<4> = [
@@ -25,6 +25,13 @@ const POLICIES: Values<3> = [
     ("REJECT", "Reject"),
     ("ALLOW_IF_AVAILABLE", "AllowIfAvailable"),
     ("ALLOW_WITH_OVERDRAFT", "AllowWithOverdraft"),
+];
+
+const ON_ERROR: Values<4> = [
+    ("release", "Release"),
+    ("spent", "Spent"),
+    ("estimate", "Estimate"),
+    ("hold", "Hold"),
 ];
 
 /// An expression for the `Unit` of integers.
@@ -59,12 +66,19 @@ pub(crate) fn config(parameters: &Parameters, private: &Private) -> Result<Token
     let path = private.at(Span::mixed_site());
     let unit = Ident::new("__cycles_unit", Span::mixed_site());
     let estimate = amount(private, estimate, &quote!(&#unit))?;
+    let on_error = match parameters.get("on_error") {
+        None => None,
+        Some(policy) => {
+            let policy = value(private, "OnError", &ON_ERROR, policy)?;
+            Some(quote!(.on_error(#policy)))
+        }
+    };
     if parameters.get("run").is_some() {
         let name = parameters.get("name").map(|name| {
             let name = text(private, name);
             quote!(.named(#name))
         });
-        return Ok(quote!(#path::Step::new(#estimate) #name));
+        return Ok(quote!(#path::Step::new(#estimate) #name #on_error));
     }
     let mut config = quote!(#path::WithCyclesConfig::new(#estimate));
     let (kind, name) = (parameters.get("action_kind"), parameters.get("action_name"));
@@ -89,6 +103,7 @@ pub(crate) fn config(parameters: &Parameters, private: &Private) -> Result<Token
         let policy = value(private, "CommitOveragePolicy", &POLICIES, policy)?;
         config.extend(quote!(.overage_policy(#policy)));
     }
+    config.extend(on_error);
     Ok(config)
 }
 
@@ -123,6 +138,7 @@ pub(crate) fn reading(private: &Private, value: &Expr, unit: &TokenStream) -> Re
 pub(crate) fn bare(name: &str, value: &Expr, is_argument: impl Fn(&str) -> bool) -> Result<()> {
     let names: Vec<_> = match name {
         "unit" => UNITS.iter().map(|(name, _)| *name).collect(),
+        "on_error" => ON_ERROR.iter().map(|(name, _)| *name).collect(),
         "overage_policy" => POLICIES.iter().map(|(name, _)| *name).collect(),
         _ => return Ok(()),
     };

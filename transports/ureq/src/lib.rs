@@ -29,7 +29,9 @@ pub use cycles_host::{HttpOptions, Observer};
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElsewhere};
-pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
+pub use cycles_proto::with_cycles_config::{
+    BoxError, HeartbeatPolicy, NotCompleted, OnError, WithCyclesConfig,
+};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted,
@@ -52,7 +54,7 @@ pub mod __private {
     };
     pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
 
-    pub use crate::{CyclesClient, WithCyclesConfig, default_client};
+    pub use crate::{CyclesClient, OnError, WithCyclesConfig, default_client};
 
     /// Clones the client that an attribute names.
     pub fn client(client: &CyclesClient) -> CyclesClient {

@@ -18,6 +18,7 @@ impl Event {
             Self::HeartbeatStopped { .. } => "heartbeat_stopped",
             Self::LeaseLost { .. } => "lease_lost",
             Self::CostNotTaken { .. } => "cost_not_taken",
+            Self::CostUnknown { .. } => "cost_unknown",
             Self::CommitTrimmed { .. } => "commit_trimmed",
             Self::JournalFailed { .. } => "journal_failed",
             Self::RecordUnreadable { .. } => "record_unreadable",
@@ -60,6 +61,7 @@ impl Event {
             | Self::HeartbeatStopped { reservation_id, .. }
             | Self::LeaseLost { reservation_id, .. }
             | Self::CostNotTaken { reservation_id, .. }
+            | Self::CostUnknown { reservation_id, .. }
             | Self::CommitTrimmed { reservation_id, .. }
             | Self::JournalFailed { reservation_id, .. }
             | Self::SecondCost { reservation_id, .. }
@@ -88,6 +90,7 @@ impl Event {
             | Self::HeartbeatStopped { info, .. }
             | Self::LeaseLost { info, .. }
             | Self::CostNotTaken { info, .. }
+            | Self::CostUnknown { info, .. }
             | Self::CommitTrimmed { info, .. }
             | Self::JournalFailed { info, .. }
             | Self::SettlementFailed { info, .. }
@@ -144,6 +147,7 @@ impl Event {
             | Self::HeartbeatStopped { .. }
             | Self::LeaseLost { .. }
             | Self::CostNotTaken { .. }
+            | Self::CostUnknown { .. }
             | Self::CommitTrimmed { .. }
             | Self::JournalFailed { .. }
             | Self::RecordUnreadable { .. }
@@ -172,6 +176,7 @@ impl Event {
             | Self::HeartbeatStopped { info, .. }
             | Self::LeaseLost { info, .. }
             | Self::CostNotTaken { info, .. }
+            | Self::CostUnknown { info, .. }
             | Self::CommitTrimmed { info, .. }
             | Self::JournalFailed { info, .. }
             | Self::SettlementFailed { info, .. }

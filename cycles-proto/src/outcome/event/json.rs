@@ -79,6 +79,13 @@ impl Event {
                 map.shown("error", Some(why))?;
                 map.some("charged", charged.as_ref())
             }
+            // The member `estimate` of an event is that of its reservation.
+            Self::CostUnknown {
+                estimate, charged, ..
+            } => {
+                map.some("unknown", Some(estimate))?;
+                map.some("charged", charged.as_ref())
+            }
             Self::CommitTrimmed { problem, .. } => map.shown("error", Some(problem)),
             Self::JournalFailed { failure, .. } => map.some("error", Some(&failure.message)),
             Self::RecordUnreadable { file, reason } => {

@@ -109,6 +109,22 @@ pub enum Event {
         /// `None`, nothing is charged, and the budget is held until its lease ends.
         charged: Option<Amount>,
     },
+    /// Something may have been spent that nobody reported, and it is not charged: an action was
+    /// [dispatched](crate::Session::dispatched), ended without a cost, and its policy is
+    /// [`OnError::Hold`](crate::with_cycles_config::OnError::Hold). Ask the provider what it cost, and charge that with
+    /// an event. Of a run, this is reported once, at its end.
+    #[non_exhaustive]
+    CostUnknown {
+        /// What it is for.
+        info: Option<ReservationInfo>,
+        /// The reservation.
+        reservation_id: ReservationId,
+        /// The estimate of the action; of a run, the estimates of all such steps.
+        estimate: Amount,
+        /// What the other steps of the run cost, which is charged; the rest of its budget is free then. With `None`,
+        /// nothing is charged, and the budget is held until its lease ends.
+        charged: Option<Amount>,
+    },
     /// Something other than the amount broke a limit and was left out of the commit. The commit continues.
     #[non_exhaustive]
     CommitTrimmed {
@@ -332,7 +348,8 @@ pub enum Event {
         /// What it was for.
         info: Option<ReservationInfo>,
         /// Why the release was not confirmed; `None` if it was not sent, because
-        /// [spending that could not be accepted](Self::CostNotTaken) was reported.
+        /// [spending that could not be accepted](Self::CostNotTaken) was reported, or [the cost is
+        /// unknown](Self::CostUnknown).
         error: Option<Box<Error>>,
         /// The time since the reservation was requested.
         took: Duration,

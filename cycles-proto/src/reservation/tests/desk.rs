@@ -345,6 +345,7 @@ fn tell(event: &Event) -> &'static str {
         Event::HeartbeatStopped { .. } => "heartbeat stopped",
         Event::LeaseLost { .. } => "lease lost",
         Event::CostNotTaken { .. } => "not taken",
+        Event::CostUnknown { .. } => "unknown",
         Event::CommitTrimmed { .. } => "trimmed",
         Event::JournalFailed { .. } => "journal failed",
         Event::RecordUnreadable { .. } => "unreadable",

@@ -12,6 +12,7 @@
 //! | what is written can be read | `large` |
 //! | the amount is sacred | `settling::a_cost_that_cannot_be_charged_*`, `settling::what_breaks_a_limit_*` |
 //! | partial cost | `leaving` |
+//! | a cost that nobody knows yet is not free | `dispatched` |
 //! | create | `reserving`, `verifying`, `releasing` |
 //! | every reservation has one last event | `ends` |
 //! | the heartbeat | `beating`, `extending` |
@@ -19,6 +20,7 @@
 
 mod beating;
 mod desk;
+mod dispatched;
 mod driver;
 mod ends;
 mod extending;

@@ -46,7 +46,8 @@ impl Tally {
 
     /// Notes an event of a reservation of this process or of a record. Call it once per event.
     pub fn note(&mut self, event: &Event) {
-        self.unrecorded += usize::from(matches!(event, Event::CostNotTaken { .. }));
+        let is_unrecorded = matches!(event, Event::CostNotTaken { .. } | Event::CostUnknown { .. });
+        self.unrecorded += usize::from(is_unrecorded);
         self.charged_less += usize::from(matches!(event, Event::ChargedLess { .. }));
     }
 

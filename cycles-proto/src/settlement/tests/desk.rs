@@ -112,6 +112,7 @@ impl Desk {
                     | Event::HeartbeatStopped { .. }
                     | Event::LeaseLost { .. }
                     | Event::CostNotTaken { .. }
+                    | Event::CostUnknown { .. }
                     | Event::CommitTrimmed { .. }
                     | Event::RecordUnreadable { .. }
                     | Event::SecondCost { .. }

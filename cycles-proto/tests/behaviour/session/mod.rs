@@ -4,6 +4,7 @@ mod by_hand;
 mod closing;
 mod connections;
 mod desk;
+mod dispatched;
 mod ending;
 mod flushing;
 mod grants;

@@ -6,11 +6,16 @@ use cycles_proto::Event;
 
 use super::runs::Run;
 
+/// The estimate of every reservation.
+pub(super) const ESTIMATE: i64 = 9;
+
 #[derive(Debug, Default)]
 pub(super) struct Book {
     /// Its id in the ledger.
     pub(super) name: String,
     pub(super) spent: i64,
+    /// How many requests of its action left and were not taken back.
+    pub(super) dispatched: u32,
     /// The cost that was handed over and accepted.
     pub(super) cost: Option<i64>,
     /// Whether a cost was reported that could not be accepted.
@@ -39,13 +44,13 @@ impl Book {
         if path.ends_with("/commit") || path.ends_with("/events") {
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             let amount = body["actual"]["amount"].as_i64();
-            let known = self.cost.or(Some(self.spent_by_now()).filter(|spent| *spent > 0));
+            let known = self.cost.or(self.cost_by_now());
             assert_eq!(amount, known, "{self:?}");
             self.keys
                 .insert(body["idempotency_key"].as_str().unwrap().to_owned());
         }
         if path.ends_with("/release") {
-            let is_known = self.cost.is_some() || self.spent_by_now() > 0;
+            let is_known = self.cost.is_some() || self.cost_by_now().is_some();
             assert!(!is_known, "a known cost is given up for a release: {self:?}");
             self.has_released = true;
         }
@@ -56,8 +61,14 @@ impl Book {
         );
     }
 
-    fn spent_by_now(&self) -> i64 {
-        self.run.as_ref().map_or(self.spent, Run::cost)
+    /// What it costs if it ends without a cost.
+    fn cost_by_now(&self) -> Option<i64> {
+        match (&self.run, self.spent, self.dispatched) {
+            (Some(run), ..) => Some(run.cost()).filter(|cost| *cost > 0),
+            (None, 1.., _) => Some(self.spent),
+            (None, _, 1..) => Some(ESTIMATE),
+            (None, ..) => None,
+        }
     }
 
     pub(super) fn answered(&mut self, path: &str, response: &http::Response<bytes::Bytes>) {

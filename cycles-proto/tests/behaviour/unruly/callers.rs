@@ -1,5 +1,6 @@
 //! The actions of callers, and the results that they take.
 
+use super::book::ESTIMATE;
 use super::runs::Run;
 use super::*;
 
@@ -50,6 +51,18 @@ impl Driver {
                 book.run.as_mut().map(Run::end);
                 (book.is_forgotten, book.is_decided) = (true, true);
             }
+            9 if self.dice.one_in(2) => {
+                // Taken only while it is held and no cost was handed over, as a request that leaves is.
+                if self.session.spent(key, &Amount::tokens(0)).is_ok() {
+                    if self.dice.one_in(3) {
+                        self.session.not_charged(key);
+                        book.dispatched = book.dispatched.saturating_sub(1);
+                    } else {
+                        self.session.dispatched(key);
+                        book.dispatched += 1;
+                    }
+                }
+            }
             9 => self.session.helps(key, false),
             10 if self.calls.len() > 2 => {
                 let call = self.calls.swap_remove(0);
@@ -90,7 +103,7 @@ impl Driver {
                 let request = ReservationCreateRequest::builder()
                     .subject(Subject::default())
                     .action(Action::new("k", "n"))
-                    .estimate(Amount::tokens(9))
+                    .estimate(Amount::tokens(ESTIMATE))
                     .ttl_ms([1_000, 4_000, 60_000, 86_400_000][self.dice.below(4)])
                     .dry_run(self.dice.one_in(16))
                     .build();

@@ -7,8 +7,7 @@ use super::*;
 
 #[derive(Debug, Default)]
 pub(super) struct Run {
-    /// The open steps, and what they have spent.
-    open: Vec<(StepKey, i64)>,
+    open: Vec<Open>,
     ended: Vec<EndedStep>,
     keeps: Vec<KeepKey>,
     /// What the steps cost that have ended.
@@ -16,6 +15,26 @@ pub(super) struct Run {
     is_finishing: bool,
     /// Whether its end has begun.
     is_over: bool,
+}
+
+/// An open step.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    key: StepKey,
+    estimate: i64,
+    spent: i64,
+    /// How many of its requests left and were not taken back.
+    dispatched: u32,
+}
+
+impl Open {
+    /// What the step costs if it ends without a cost.
+    fn cost(&self) -> i64 {
+        match (self.spent, self.dispatched) {
+            (0, 1..) => self.estimate,
+            (spent, _) => spent,
+        }
+    }
 }
 
 impl Run {
@@ -26,7 +45,7 @@ impl Run {
 
     /// What the run costs if it ends now.
     pub(super) fn cost(&self) -> i64 {
-        self.total + self.open.iter().map(|(_, spent)| spent).sum::<i64>()
+        self.total + self.open.iter().map(Open::cost).sum::<i64>()
     }
 }
 
@@ -48,35 +67,51 @@ impl Driver {
                 let keep = run.keeps.last().copied().filter(|_| self.dice.one_in(2));
                 if let Ok(step) = session.draw(now, key, &Ask::new(amount.clone()), keep) {
                     assert!(!run.is_finishing && !run.is_over, "a step of a run that is over");
-                    run.open.push((step, 0));
+                    run.open.push(Open {
+                        key: step,
+                        estimate: amount.amount,
+                        spent: 0,
+                        dispatched: 0,
+                    });
                 }
             }
             3 if at < run.open.len() => {
-                let (step, spent) = &mut run.open[at];
-                if session.step_spent(*step, amount).is_ok() {
-                    *spent = (*spent).max(amount.amount);
+                let open = &mut run.open[at];
+                match self.dice.below(4) {
+                    0 if !run.is_over => {
+                        session.step_dispatched(open.key);
+                        open.dispatched += 1;
+                    }
+                    1 if !run.is_over => {
+                        session.step_not_charged(open.key);
+                        open.dispatched = open.dispatched.saturating_sub(1);
+                    }
+                    _ if session.step_spent(open.key, amount).is_ok() => {
+                        open.spent = open.spent.max(amount.amount);
+                    }
+                    _ => {}
                 }
             }
             4 if at < run.open.len() && !run.is_over => {
-                let (step, spent) = run.open.swap_remove(at);
-                run.ended.push(session.abandon_step(now, step));
-                run.total += spent;
+                let open = run.open.swap_remove(at);
+                run.ended.push(session.abandon_step(now, open.key));
+                run.total += open.cost();
             }
             5 | 6 if at < run.open.len() && !run.is_over => {
-                let (step, spent) = run.open.swap_remove(at);
-                match session.end_step(now, step, amount) {
+                let open = run.open.swap_remove(at);
+                match session.end_step(now, open.key, amount) {
                     Ok(ended) => {
                         run.ended.push(ended);
                         run.total += amount.amount;
                     }
                     Err(_) => {
-                        run.total += spent;
+                        run.total += open.cost();
                         book.is_untaken = true;
                     }
                 }
             }
             5 | 6 if at < run.open.len() => {
-                let (step, _) = run.open[at];
+                let step = run.open[at].key;
                 assert!(session.end_step(now, step, amount).is_err(), "its run is over");
             }
             7 if self.dice.one_in(2) => run.keeps.extend(session.keep(now, key, amount).ok()),

@@ -14,8 +14,8 @@ use crate::engine::block_on;
 /// A reservation whose lease is kept alive until it is committed, released or dropped.
 ///
 /// [`commit`](Self::commit) and [`release`](Self::release) consume it, so that it cannot be settled twice. A dropped
-/// guard commits what was [spent](crate::ReservationGuard::spent) so far, or gives the budget back, both in the
-/// background. The drop blocks until a cost is on disk, for at most five seconds. If its thread is panicking, it blocks
+/// guard commits what was [spent](crate::ReservationGuard::spent) so far, or the estimate if a request was
+/// [dispatched](crate::ReservationGuard::dispatched), or gives the budget back, all in the background. The drop blocks until a cost is on disk, for at most five seconds. If its thread is panicking, it blocks
 /// until the first attempt has ended, because the process may be about to end.
 ///
 /// A guard may be moved to another thread, and [extended](Self::extend) from several.
@@ -65,7 +65,7 @@ impl ReservationGuard {
     /// Gives the budget back, because nothing was spent. Blocks for the first attempt, and returns whether the ledger
     /// has confirmed the release. If it has not, the release is retried in the background until the lease ends, which
     /// frees the budget too. If something was [spent](crate::ReservationGuard::spent) after all, that amount is
-    /// committed instead.
+    /// committed instead; if a request was [dispatched](crate::ReservationGuard::dispatched), so is the estimate.
     ///
     /// # Errors
     /// If an amount that was spent could not be committed.

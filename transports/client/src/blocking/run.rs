@@ -48,7 +48,9 @@ impl Client {
 impl Run {
     /// Runs an action as a step of the run. The step begins at once if its estimate is left; nothing is sent. The
     /// action returns its value and what it cost, which may be more or less than the estimate. If it fails or panics,
-    /// what it had [spent](crate::run::StepContext::spent) is charged, and the rest is given back.
+    /// what it had [spent](crate::run::StepContext::spent) is charged, and the rest is given back. If it had sent a
+    /// request that may have to be paid for ([`dispatched`](crate::run::StepContext::dispatched)), its
+    /// [policy](Step::on_error) decides: by default, it is charged its estimate.
     ///
     /// The value of a successful action is always returned. After the action, this blocks until its cost is on disk, for
     /// at most five seconds. Problems with the cost go to observers and the log; [`try_step`](Self::try_step) returns

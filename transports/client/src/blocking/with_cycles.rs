@@ -11,7 +11,9 @@ use crate::engine::{block_on, without_helping};
 
 /// Runs an action on reserved budget. The lease is kept alive while the action runs, and the amount that the action
 /// returns with its value is charged. If the action fails or panics, the budget is given back, or what it had
-/// [spent](GuardContext::spent) is charged.
+/// [spent](GuardContext::spent) is charged. If it had sent a request that may have to be paid for
+/// ([`dispatched`](GuardContext::dispatched)), its [policy](WithCyclesConfig::on_error) decides: by default, it is charged
+/// the estimate.
 ///
 /// The value of a successful action is always returned. Problems with its settlement go to observers and the log;
 /// [`try_with_cycles`] returns them with the value.

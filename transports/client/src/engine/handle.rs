@@ -12,6 +12,7 @@ use cycles_proto::models::{Amount, CommitRequest, ReservationCreateRequest};
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::run::{RunBudget, RunOptions, Step};
 use cycles_proto::session::{EndedStep, KeepKey, Key, ReservationKey, Session, StepKey};
+use cycles_proto::with_cycles_config::OnError;
 use cycles_proto::{Error, InvalidCommit, Now, Seed, UnixMillis};
 
 use super::{HeldTime, Shared};
@@ -59,6 +60,25 @@ impl Handle {
     pub(crate) fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.check()?;
         self.shared().with(|session, _| session.spent(self.key, amount))
+    }
+
+    pub(crate) fn dispatched(&self) {
+        if self.check().is_ok() {
+            self.shared().with(|session, _| session.dispatched(self.key));
+        }
+    }
+
+    pub(crate) fn not_charged(&self) {
+        if self.check().is_ok() {
+            self.shared().with(|session, _| session.not_charged(self.key));
+        }
+    }
+
+    pub(crate) fn set_on_error(&self, on_error: OnError) {
+        if self.check().is_ok() {
+            self.shared()
+                .with(|session, _| session.set_on_error(self.key, on_error));
+        }
     }
 
     /// Hands the cost to the session, which starts to settle it.
@@ -206,6 +226,18 @@ impl Handle {
     pub(crate) fn step_spent(&self, step: StepKey, amount: &Amount) -> Result<(), InvalidCommit> {
         self.check()?;
         self.shared().with(|session, _| session.step_spent(step, amount))
+    }
+
+    pub(crate) fn step_dispatched(&self, step: StepKey) {
+        if self.check().is_ok() {
+            self.shared().with(|session, _| session.step_dispatched(step));
+        }
+    }
+
+    pub(crate) fn step_not_charged(&self, step: StepKey) {
+        if self.check().is_ok() {
+            self.shared().with(|session, _| session.step_not_charged(step));
+        }
     }
 
     pub(crate) fn end_step(&self, step: StepKey, actual: &Amount) -> Result<EndedStep, InvalidCommit> {

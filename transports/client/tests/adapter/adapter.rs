@@ -3,17 +3,20 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
 use cycles_conformance::{
     Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Spending, Unsettled,
 };
+use futures::channel::oneshot;
+use futures::future;
 use futures::stream::{self, StreamExt as _};
 use runcycles::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use runcycles::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
-    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, Run, RunConfig, Stats, Step,
-    StepContext, UnixMillis, WithCyclesConfig, try_with_cycles,
+    NotCompleted, OnError, RawRequest, RawResponse, Receipt, ReservationGuard, Run, RunConfig, Stats, Step,
+    StepContext, UnixMillis, WithCyclesConfig, try_with_cycles, with_cycles,
 };
 
 use crate::executor::on_threads::{block_on, spawn};
@@ -56,12 +59,11 @@ impl Client for Awaited {
         block_on(self.0.reserve(request)).map(Held)
     }
 
-    fn with_cycles<T>(
+    fn with_config<T>(
         &self,
-        estimate: Amount,
+        config: WithCyclesConfig,
         action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
     ) -> Result<(T, Result<Receipt, InvalidCommit>), Error> {
-        let config = WithCyclesConfig::new(estimate).action("llm.completion", "gpt-4o");
         let outcome = block_on(try_with_cycles(&self.0, config, async |context| {
             action(&Running(context))
         }));
@@ -71,6 +73,16 @@ impl Client for Awaited {
             Err(NotCompleted::Action(error)) => Err(Error::Action(ActionError::from(BoxError::from(error)))),
             Err(other) => panic!("{other:?}"),
         }
+    }
+
+    fn cut_off(&self, config: WithCyclesConfig, action: impl FnOnce(&dyn Action)) {
+        let (began, begun) = oneshot::channel();
+        let hangs = with_cycles(&self.0, config, async |context| {
+            action(&Running(context));
+            let _ = began.send(());
+            future::pending::<Result<((), Amount), BoxError>>().await
+        });
+        block_on(future::select(pin!(hangs), begun));
     }
 
     fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error> {
@@ -100,6 +112,14 @@ impl Spending for Stepping {
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.0.spent(amount)
     }
+
+    fn dispatched(&self) {
+        self.0.dispatched();
+    }
+
+    fn not_charged(&self) {
+        self.0.not_charged();
+    }
 }
 
 impl cycles_conformance::Run for Drawing {
@@ -113,6 +133,16 @@ impl cycles_conformance::Run for Drawing {
             action(&Stepping(context))?;
             Ok(((), cost))
         }))
+    }
+
+    fn cut_off(&self, step: Step, action: impl FnOnce(&dyn Spending)) {
+        let (began, begun) = oneshot::channel();
+        let hangs = self.0.step(step, async |context| {
+            action(&Stepping(context));
+            let _ = began.send(());
+            future::pending::<Result<((), Amount), BoxError>>().await
+        });
+        block_on(future::select(pin!(hangs), begun));
     }
 
     fn nested(&self, outer: Amount, inner: Amount) -> Result<(), Error> {
@@ -164,6 +194,18 @@ impl Guard for Held {
         self.0.spent(amount)
     }
 
+    fn dispatched(&self) {
+        self.0.dispatched();
+    }
+
+    fn not_charged(&self) {
+        self.0.not_charged();
+    }
+
+    fn set_on_error(&self, on_error: OnError) {
+        self.0.set_on_error(on_error);
+    }
+
     fn extend(&self, ms: u64) -> Result<UnixMillis, Error> {
         block_on(self.0.extend(ms))
     }
@@ -196,9 +238,19 @@ impl Action for Running {
     fn reservation_id(&self) -> ReservationId {
         self.0.reservation_id.clone()
     }
+}
 
+impl Spending for Running {
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.0.spent(amount)
+    }
+
+    fn dispatched(&self) {
+        self.0.dispatched();
+    }
+
+    fn not_charged(&self) {
+        self.0.not_charged();
     }
 }
 

@@ -2,10 +2,10 @@
 // `runcycles` is their crate, `on_executor!` runs a test, `scene` has the server.
 
 use runcycles::models::Amount;
-use runcycles::{CyclesContext, Error, Run, RunConfig, StepContext, cycles};
+use runcycles::{CyclesClient, CyclesContext, Error, OnError, Run, RunConfig, StepContext, cycles};
 
 use crate::{executor, scene};
-use scene::Scene;
+use scene::{PATIENCE, Scene};
 
 /// The unit is that of the run.
 #[cycles(run = run, name = "search", estimate = query.len() * 10, actual = result.len())]
@@ -18,6 +18,33 @@ async fn search(run: &Run, query: &str) -> Result<String, Error> {
     );
     Ok(query.to_uppercase())
 }
+
+/// Its provider does not answer in time.
+#[cycles(run = run, estimate = 40)]
+async fn times_out(run: &Run) -> Result<(), Failed> {
+    StepContext::current().unwrap().dispatched();
+    Err("no answer".into())
+}
+
+/// As above, but the provider charges for nothing that it has not answered.
+#[cycles(run = run, estimate = 40, on_error = "release")]
+async fn times_out_for_nothing(run: &Run) -> Result<(), Failed> {
+    StepContext::current().unwrap().dispatched();
+    Err("no answer".into())
+}
+
+/// The same for an action, with the policy that the caller gives.
+#[cycles(estimate = Amount::tokens(40), client = client, on_error = policy)]
+async fn acts(client: &CyclesClient, policy: OnError, is_refused: bool) -> Result<(), Failed> {
+    let context = CyclesContext::current().unwrap();
+    context.dispatched();
+    if is_refused {
+        context.not_charged();
+    }
+    Err("no answer".into())
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 struct Agent {
     run: Run,
@@ -58,5 +85,29 @@ on_executor! {
         assert!(receipt.is_settled());
         let over = search(&run, "rust").await.unwrap_err();
         assert!(matches!(over, Error::RunOver(_)), "{over}");
+    }
+}
+
+on_executor! {
+    async fn a_function_whose_request_left_is_charged_by_its_policy() {
+        let scene = Scene::new();
+        let client = scene.client();
+        let run = client.run(RunConfig::new(Amount::tokens(200))).await.unwrap();
+        assert!(times_out(&run).await.is_err());
+        assert_eq!(run.left(), Amount::tokens(160));
+        assert!(times_out_for_nothing(&run).await.is_err());
+        assert_eq!(run.left(), Amount::tokens(160));
+        run.finish().await.unwrap();
+        let mut spent = 40;
+        for (policy, is_refused, charge) in [
+            (OnError::Estimate, false, 40),
+            (OnError::Estimate, true, 0),
+            (OnError::Release, false, 0),
+        ] {
+            assert!(acts(&client, policy, is_refused).await.is_err());
+            assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+            spent += charge;
+            assert_eq!(scene.budget(), (spent, 0), "{policy:?}, {is_refused}");
+        }
     }
 }

@@ -86,4 +86,14 @@ async fn no_pair() -> Result<(), Error> {
     Ok(())
 }
 
+#[cycles(estimate = 1000, on_error = "relase")]
+async fn no_such_policy_for_errors() -> Result<(), Error> {
+    Ok(())
+}
+
+#[cycles(estimate = 1000, on_error = hold)]
+async fn a_policy_without_quotes() -> Result<(), Error> {
+    Ok(())
+}
+
 fn main() {}

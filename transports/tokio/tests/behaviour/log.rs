@@ -114,9 +114,10 @@ fn an_action_runs_in_a_span_with_its_model_and_a_denial_says_who_wanted_what() {
     let config = |tokens| WithCyclesConfig::new(Amount::tokens(tokens)).action("llm.completion", "gpt-4o");
     let (done, denied) = current_thread().block_on(async {
         let done = with_cycles(&client, config(100), async |ctx| {
-            let mut metrics = CyclesMetrics::default();
-            metrics.tokens_input = Some(12);
-            ctx.set_metrics(metrics);
+            ctx.set_metrics(CyclesMetrics {
+                tokens_input: Some(12),
+                ..Default::default()
+            });
             tokio::task::yield_now().await;
             tracing::info!("inside");
             Ok(((), Amount::tokens(5)))

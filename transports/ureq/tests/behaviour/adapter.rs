@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use cycles_conformance::{
@@ -10,7 +11,7 @@ use cycles_conformance::{
 use cycles_ureq::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
-    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, Run, RunConfig, Stats, Step,
+    NotCompleted, OnError, RawRequest, RawResponse, Receipt, ReservationGuard, Run, RunConfig, Stats, Step,
     StepContext, UnixMillis, WithCyclesConfig, try_with_cycles,
 };
 
@@ -44,12 +45,11 @@ impl Client for OnUreq {
         self.0.reserve(request).map(Held)
     }
 
-    fn with_cycles<T>(
+    fn with_config<T>(
         &self,
-        estimate: Amount,
+        config: WithCyclesConfig,
         action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
     ) -> Result<(T, Result<Receipt, InvalidCommit>), Error> {
-        let config = WithCyclesConfig::new(estimate).action("llm.completion", "gpt-4o");
         let outcome = try_with_cycles(&self.0, config, |context| action(&Running(context)));
         match outcome {
             Ok(completed) => Ok((completed.value, completed.receipt)),
@@ -57,6 +57,16 @@ impl Client for OnUreq {
             Err(NotCompleted::Action(error)) => Err(Error::Action(ActionError::from(BoxError::from(error)))),
             Err(other) => panic!("{other:?}"),
         }
+    }
+
+    fn cut_off(&self, config: WithCyclesConfig, action: impl FnOnce(&dyn Action)) {
+        let cut = catch_unwind(AssertUnwindSafe(|| {
+            try_with_cycles(&self.0, config, |context| -> Result<((), Amount), ActionFailed> {
+                action(&Running(context));
+                resume_unwind(Box::new("cut off"));
+            })
+        }));
+        assert!(cut.is_err());
     }
 
     fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error> {
@@ -86,6 +96,14 @@ impl Spending for Stepping {
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.0.spent(amount)
     }
+
+    fn dispatched(&self) {
+        self.0.dispatched();
+    }
+
+    fn not_charged(&self) {
+        self.0.not_charged();
+    }
 }
 
 impl cycles_conformance::Run for Drawing {
@@ -99,6 +117,17 @@ impl cycles_conformance::Run for Drawing {
             action(&Stepping(context))?;
             Ok(((), cost))
         })
+    }
+
+    fn cut_off(&self, step: Step, action: impl FnOnce(&dyn Spending)) {
+        let cut = catch_unwind(AssertUnwindSafe(|| {
+            self.0
+                .try_step(step, |context| -> Result<((), Amount), ActionFailed> {
+                    action(&Stepping(context));
+                    resume_unwind(Box::new("cut off"));
+                })
+        }));
+        assert!(cut.is_err());
     }
 
     fn nested(&self, outer: Amount, inner: Amount) -> Result<(), Error> {
@@ -150,6 +179,18 @@ impl Guard for Held {
         self.0.spent(amount)
     }
 
+    fn dispatched(&self) {
+        self.0.dispatched();
+    }
+
+    fn not_charged(&self) {
+        self.0.not_charged();
+    }
+
+    fn set_on_error(&self, on_error: OnError) {
+        self.0.set_on_error(on_error);
+    }
+
     fn extend(&self, ms: u64) -> Result<UnixMillis, Error> {
         self.0.extend(ms)
     }
@@ -182,9 +223,19 @@ impl Action for Running {
     fn reservation_id(&self) -> ReservationId {
         self.0.reservation_id.clone()
     }
+}
 
+impl Spending for Running {
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.0.spent(amount)
+    }
+
+    fn dispatched(&self) {
+        self.0.dispatched();
+    }
+
+    fn not_charged(&self) {
+        self.0.not_charged();
     }
 }
 

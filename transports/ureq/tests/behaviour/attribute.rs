@@ -197,3 +197,42 @@ fn a_function_that_is_a_step_draws_from_its_run_and_is_charged_its_cost() -> Out
     assert_eq!(page.dollars(), (40, 0));
     Ok(())
 }
+
+#[test]
+fn a_function_whose_request_left_is_charged_by_its_policy() -> Outcome {
+    use cycles_ureq::{CyclesContext, OnError, Run, RunConfig, StepContext};
+
+    type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+    #[cycles(run = run, estimate = 40, on_error = "release")]
+    fn steps(run: &Run) -> std::result::Result<(), Failed> {
+        StepContext::current().unwrap().dispatched();
+        Err("no answer".into())
+    }
+    #[cycles(estimate = 40, client = client, on_error = policy)]
+    fn acts(client: &CyclesClient, policy: OnError, is_refused: bool) -> std::result::Result<(), Failed> {
+        let context = CyclesContext::current().unwrap();
+        context.dispatched();
+        if is_refused {
+            context.not_charged();
+        }
+        Err("no answer".into())
+    }
+    let page = Page::new();
+    let client = page.client();
+    let run = client.run(RunConfig::new(Amount::usd_microcents(200)))?;
+    assert!(steps(&run).is_err());
+    assert!(run.finish()?.is_none());
+    let mut spent = 0;
+    for (policy, is_refused, charge) in [
+        (OnError::Estimate, false, 40),
+        (OnError::Estimate, true, 0),
+        (OnError::Release, false, 0),
+    ] {
+        assert!(acts(&client, policy, is_refused).is_err());
+        assert!(client.flush(PATIENCE)?.is_complete());
+        spent += charge;
+        assert_eq!(page.dollars(), (spent, 0), "{policy:?}, {is_refused}");
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Notes which requests of an action may have to be paid for. What follows from that is decided in
+//! [`Held::end_without_a_commit`] and, for a step, in `run/mod.rs`.
+
+use super::common::Common;
+use super::held::Held;
+use super::{Phase, Reservation};
+use crate::models::Amount;
+use crate::outcome::Event;
+use crate::run::Draws;
+use crate::with_cycles_config::OnError;
+
+impl Reservation {
+    /// Notes that a request leaves that may have to be paid for.
+    pub(crate) fn dispatched(&mut self) {
+        self.change_held(|held| held.dispatches.note());
+    }
+
+    /// Notes that the latest request is not charged.
+    pub(crate) fn not_charged(&mut self) {
+        self.change_held(|held| held.dispatches.take_back());
+    }
+
+    /// Sets what is charged if the action was dispatched and ends without a cost.
+    pub(crate) fn set_on_error(&mut self, on_error: OnError) {
+        self.change_held(|held| held.dispatches.on_error = on_error);
+    }
+
+    /// Notes that a request of a step leaves.
+    pub(crate) fn step_dispatched(&mut self, step: u64) {
+        self.change_run(|run| run.dispatched(step));
+    }
+
+    /// Notes that the latest request of a step is not charged.
+    pub(crate) fn step_not_charged(&mut self, step: u64) {
+        self.change_run(|run| run.not_charged(step));
+    }
+
+    /// Changes the reservation, unless it is a run.
+    fn change_held(&mut self, change: impl FnOnce(&mut Held)) {
+        if let Phase::Held(held) = &mut self.phase
+            && held.run.is_none()
+        {
+            change(held);
+        }
+    }
+
+    fn change_run(&mut self, change: impl FnOnce(&mut Draws)) {
+        if let Phase::Held(held) = &mut self.phase
+            && let Some(run) = &mut held.run
+        {
+            change(run);
+        }
+    }
+}
+
+impl Held {
+    /// Reports that something may have been spent, up to about `estimate`, that is not charged.
+    pub(super) fn tell_unknown(&self, common: &mut Common, estimate: Amount, charged: Option<Amount>) {
+        common.events.push(Event::CostUnknown {
+            info: None,
+            reservation_id: self.grant.reservation_id.clone(),
+            estimate,
+            charged,
+        });
+    }
+}
