@@ -39,8 +39,11 @@ impl Session {
             } else if let Some(principal) = self.principals.pop_due() {
                 self.poll_principal(now, principal);
             } else {
+                // First: the costs of actions that it ends are in the way of flushes.
+                let goes_on = self.poll_shut_down(now);
                 self.poll_flushes(now);
-                if !self.poll_shut_down(now) && self.is_at_rest() {
+                // It may have waited for a flush.
+                if !goes_on && !self.poll_shut_down(now) && self.is_at_rest() {
                     self.stats.set_in_flight(self.outstanding.in_flight());
                     return Step::Wait(self.timers.next());
                 }

@@ -96,6 +96,7 @@ impl World {
             if how >= Close::Leaving {
                 // Callers that wait for a grant get none any more.
                 self.note_all_leaving(index, |world, at| world.grant_of(at).is_none());
+                self.note_all_finishing(index);
             }
             let session = &mut self.sessions[index];
             let until = now.mono.saturating_add(time);
@@ -128,6 +129,17 @@ impl World {
             let job = world.reservations[at].job;
             is_stopped || world.jobs[job.0].notes.spent > 0
         });
+        self.note_all_finishing(index);
+    }
+
+    /// Notes that the runs of a session are finished.
+    fn note_all_finishing(&mut self, index: usize) {
+        for job in 0..self.jobs.len() {
+            let origin = self.jobs[job].notes.origin;
+            if origin.is_some_and(|at| self.reservations[at].session == index) {
+                self.note_finishing(JobId(job));
+            }
+        }
     }
 
     fn note_all_leaving(&mut self, index: usize, leaves: impl Fn(&Self, usize) -> bool) {

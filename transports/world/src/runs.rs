@@ -69,18 +69,18 @@ impl Job {
         if self.notes.run.is_none() {
             return false;
         }
-        if self.cost == found {
-            // The same amount, but perhaps with fewer steps in its metadata.
+        if let Some(charged) = self.charges.last().map(|last| last.amount) {
+            // The ledger may have a later total, or the same amount with more steps in its metadata.
             let body = record.body().as_bytes();
             let mut sent = self.notes.bytes.iter().filter(|(of, _)| is_settlement(of.0));
-            return !self.charges.is_empty() && sent.any(|(_, sent)| **sent != *body);
+            let is_another = Some(charged) != found.as_ref().map(|found| found.amount);
+            return self.cost != found || is_another || sent.any(|(_, sent)| **sent != *body);
         }
-        if !self.charges.is_empty() {
-            return true;
+        if self.cost != found {
+            self.cost = found;
+            self.notes.recorded_at = Some(record.recorded_at());
         }
-        self.cost = found;
-        self.notes.recorded_at = Some(record.recorded_at());
-        // The other total is lost with the process that knew it, so it was never sent, or was refused.
+        // What was sent before is lost with the process that sent it, so it never arrived, or was refused.
         self.notes
             .bytes
             .retain(|(operation, _), _| !is_settlement(*operation));
@@ -184,6 +184,20 @@ impl World {
                 run.is_finishing = true;
             }
         });
+    }
+
+    /// Notes that a session is about to finish this job, if it is a run: its open steps go on, and no step begins.
+    pub(super) fn note_finishing(&mut self, job: JobId) {
+        if self.live_origin(job).is_none() {
+            return;
+        }
+        let Some(run) = &mut self.jobs[job.0].notes.run else {
+            return;
+        };
+        run.is_finishing = true;
+        if run.has_ended() {
+            self.note_leaving(job);
+        }
     }
 
     /// Acts on the run of a live reservation; notes the cost before the session goes on.
