@@ -10,8 +10,10 @@ pub fn the_statistics_say_what_the_ledger_says<A: Adapter>() {
     let setup = TestSetup::<A>::new();
     for tokens in [3, 5] {
         let guard = setup.client.reserve(request(100)).unwrap();
-        assert!(setup.client.stats().total().live == 1);
+        assert_eq!(setup.client.stats().total().live, 1);
         guard.commit(commit(tokens)).unwrap();
+        // It is live until its record is removed.
+        setup.flush_everything();
     }
     let partial = setup.client.reserve(request(100)).unwrap();
     partial.spent(&Amount::tokens(7)).unwrap();
