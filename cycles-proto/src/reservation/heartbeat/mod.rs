@@ -2,6 +2,7 @@
 
 pub mod schedule;
 
+use core::num::NonZeroU64;
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -29,9 +30,19 @@ pub(super) struct Heartbeat {
     by_hand: VecDeque<Extension>,
     /// Whether the loss of the lease has been reported.
     told_lost: bool,
-    granted_at: Duration,
-    /// The age at which the heartbeat ends if the action is still running.
-    max_age: Option<Duration>,
+    /// In nanoseconds, which need half of a `Duration`.
+    granted_at: u64,
+    /// The age at which the heartbeat ends if the action is still running, in nanoseconds.
+    max_age: Option<NonZeroU64>,
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// At least 1.
+fn age_in_nanos(age: Duration) -> Option<NonZeroU64> {
+    NonZeroU64::new(nanos(age).max(1))
 }
 
 /// The heartbeat's next extension.
@@ -82,18 +93,19 @@ impl Heartbeat {
             attempt: None,
             by_hand: VecDeque::new(),
             told_lost: false,
-            granted_at: observed.received,
-            max_age: common.config.max_lease_age,
+            granted_at: nanos(observed.received),
+            max_age: common.config.max_lease_age.and_then(age_in_nanos),
         }
     }
 
     pub(super) fn set_max_age(&mut self, age: Duration) {
-        self.max_age = Some(age);
+        self.max_age = age_in_nanos(age);
     }
 
     /// When the heartbeat ends if the action is still running.
     fn ends_at(&self) -> Option<Duration> {
-        self.max_age.map(|age| self.granted_at.saturating_add(age))
+        let end = self.granted_at.saturating_add(self.max_age?.get());
+        Some(Duration::from_nanos(end))
     }
 
     /// The time until which the lease is known to last.
