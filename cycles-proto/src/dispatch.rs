@@ -3,11 +3,11 @@
 //! Money may be gone then that nobody has reported: a provider that answers too late has often done the work. So an
 //! action says when its request leaves, and from there on a missing cost is not free.
 
-/// What is charged for an action that was [dispatched](crate::Session::dispatched) and then ended without a cost: it failed,
-/// panicked, timed out or was dropped. Default: [`Estimate`](Self::Estimate).
+/// What is charged for an action that was [dispatched](crate::Session::dispatched) and then ended without a cost: it
+/// failed, panicked, timed out or was dropped. Default: [`Estimate`](Self::Estimate).
 ///
-/// In every case, what the action reported as [spent](crate::Session::spent) is charged if that is more than 0. An action that
-/// was not dispatched costs only that.
+/// In every case, what the action reported as [spent](crate::Session::spent) is charged if that is more than 0. An action
+/// that was not dispatched costs only that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnError {

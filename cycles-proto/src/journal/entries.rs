@@ -60,7 +60,7 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    /// The names of the files that may be costs; none if there is no directory.
+    /// The names of the files that may hold a cost. Empty if the directory does not exist.
     async fn names(&self) -> Result<BTreeSet<OsString>, OpFailure> {
         let names = match self.files.list(None).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),

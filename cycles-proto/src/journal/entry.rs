@@ -44,7 +44,7 @@ pub struct JournalEntry {
     #[serde(rename = "age_ms", serialize_with = "milliseconds")]
     pub age: Option<Duration>,
     /// When the cost is sent next: the time that this client has planned, or else the end of the pause that the server
-    /// asked for. `None` if neither is known, and for a cost that is no longer sent.
+    /// asked for. `None` if no time is known, or if the cost is no longer sent.
     #[serde(rename = "next_attempt_ms")]
     pub next_attempt: Option<UnixMillis>,
     /// The last error of the cost, if this client has seen one. Errors of earlier processes are not kept.

@@ -12,7 +12,9 @@ use crate::outcome::Error;
 #[non_exhaustive]
 pub enum EntryError {
     /// The file no longer holds this cost.
-    #[error("it is no longer there: it was settled or moved since it was listed. List the journal again")]
+    #[error(
+        "the entry is gone: after it was listed, its cost was settled or its file was renamed. List the journal again"
+    )]
     Gone,
     /// The file is not a record, so it names no cost that could be sent.
     #[error(

@@ -150,8 +150,8 @@ pub enum Owner {
     Running,
     /// It has ended: its lock is free, on a file system where a running owner would have it.
     Gone,
-    /// Neither is certain: there is no lock file, its file system has no locks, or the lock of another machine may not
-    /// be seen here.
+    /// It may be running or not: its lock file is missing, the file system has no locks, or the lock of another machine
+    /// may not be visible here.
     Unknown,
 }
 

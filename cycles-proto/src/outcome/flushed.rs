@@ -13,11 +13,13 @@ pub struct Flushed {
     /// set aside as stale count here.
     pub recorded: usize,
     /// Costs of this process that have no record, and that the client no longer tries to settle. They are in the ledger
-    /// only if an attempt got through and its answer was lost. There are three causes: every attempt failed, and there
-    /// is no journal or it could not be written; or a cost or an item of a stream could not be accepted
-    /// ([`Event::CostNotTaken`](super::Event::CostNotTaken)); or nobody knows the cost and the policy is not to charge
-    /// it ([`Event::CostUnknown`](super::Event::CostUnknown)). Observers got an event for each; the callers that handed
-    /// a cost over got an error or a receipt.
+    /// only if an attempt got through and its answer was lost. Observers got an event for each, and callers that handed
+    /// a cost over got an error or a receipt. There are three causes:
+    ///
+    /// - every attempt failed, and the journal is switched off or could not be written
+    ///   ([`Event::CostUnrecorded`](super::Event::CostUnrecorded));
+    /// - a cost, or an item of a stream, was not accepted ([`Event::CostNotTaken`](super::Event::CostNotTaken));
+    /// - nobody knows the cost, and the policy is not to charge it ([`Event::CostUnknown`](super::Event::CostUnknown)).
     pub unrecorded: usize,
     /// Costs of this process that were not charged in full: the budget had no more and the overage policy permits
     /// that, or the server charged another unit ([`Event::ChargedLess`](super::Event::ChargedLess)).

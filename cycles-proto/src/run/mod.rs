@@ -322,7 +322,8 @@ impl Draws {
         }
     }
 
-    /// Ends a step whose cost could not be added, or is not known. The estimate is not given back, because something was or may have been spent.
+    /// Ends a step whose cost could not be added, or is not known. The estimate is not given back, because something was
+    /// or may have been spent.
     pub(crate) fn end_unknown(&mut self, step: u64) {
         if self.open.remove(&step).is_some() {
             // Its estimate stays in the sum of the open steps.

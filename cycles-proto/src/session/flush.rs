@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::caller::{Caller, Principal};
 use super::slab::SlabKey;
 use super::timers::Timed;
-use super::{Key, Session};
+use super::{Close, Key, Session};
 use crate::outcome::Flushed;
 use crate::session::replay::Replayer;
 use crate::time::Now;
@@ -55,10 +55,14 @@ impl Session {
         is_forced: bool,
     ) -> FlushKey {
         self.principals.start_replay(principal);
-        self.principals.replay(principal, |replayer| match is_forced {
-            true => replayer.force(now),
-            false => replayer.wake(now),
-        });
+        // A closed session reads no journal: what was known at its end is still the answer, unless it ended without
+        // looking.
+        if matches!(self.closed, None | Some(Close::WritingOnly)) {
+            self.principals.replay(principal, |replayer| match is_forced {
+                true => replayer.force(now),
+                false => replayer.wake(now),
+            });
+        }
         let key = self.flushes.insert(Flush {
             principal,
             stage: Stage::Settling(until),

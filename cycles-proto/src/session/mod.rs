@@ -121,7 +121,8 @@ pub enum Key {
     Close,
 }
 
-/// The default number of places ([`max_concurrent_calls`](crate::config::Settings::max_concurrent_calls)): how many attempts may be under way at the same time.
+/// The default number of places ([`max_concurrent_calls`](crate::config::Settings::max_concurrent_calls)): how many
+/// attempts may be under way at the same time.
 pub const PLACES: usize = MAX_CONCURRENT_CALLS;
 
 impl Session {

@@ -21,6 +21,7 @@
 mod as_event;
 mod attempt;
 mod judge;
+mod telling;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use crate::config::CyclesConfig;
 use crate::idempotency::Seed;
 use crate::journal::JournalWrite;
 use crate::journal::record::{JournalRecord, Mode};
-use crate::models::{Amount, ReservationId};
+use crate::models::ReservationId;
 use crate::outcome::{
     ActualSource, Aside, Error, Event, Failure, FailureKind, Receipt, ReservationInfo, StoreFailure,
 };
@@ -167,27 +168,6 @@ impl Settlement {
     /// The reservation that the cost belongs to.
     pub fn reservation_id(&self) -> &ReservationId {
         self.record.reservation_id()
-    }
-
-    /// What the reservation was for; `None` if the record does not say so.
-    pub(crate) fn info(&self) -> Option<&ReservationInfo> {
-        self.info.as_ref()
-    }
-
-    /// The cost; `None` if the record of another program does not say so.
-    pub(crate) fn actual(&self) -> Option<Amount> {
-        self.record.actual()
-    }
-
-    /// Where the amount comes from.
-    pub(crate) fn source(&self) -> ActualSource {
-        self.source
-    }
-
-    /// Adds what the record of a new cost does not say.
-    pub(crate) fn about(mut self, info: Option<ReservationInfo>, source: ActualSource) -> Self {
-        (self.info, self.source) = (info, source);
-        self
     }
 
     /// The receipt, once the settlement is over.
@@ -359,44 +339,6 @@ impl Settlement {
         };
     }
 
-    /// Ends the settlement, with an event unless only the caller needs to know.
-    fn finish(&mut self, receipt: Receipt) -> Stage {
-        let reservation_id = self.reservation_id().clone();
-        if let Some((actual, charged)) = receipt.charged_less() {
-            self.events.push(Event::ChargedLess {
-                info: None,
-                reservation_id: reservation_id.clone(),
-                actual: actual.clone(),
-                charged: charged.clone(),
-            });
-        }
-        if receipt.is_unrecorded() {
-            self.events.push(Event::CostUnrecorded {
-                info: None,
-                reservation_id,
-                actual: self.record.actual(),
-                receipt: Box::new(receipt.clone()),
-            });
-        } else if let Some(reason) = receipt.aside() {
-            // If the record could not be set aside, that was reported, and a later run tries again.
-            if self.was_stored {
-                self.events.push(Event::SetAside {
-                    info: None,
-                    reservation_id,
-                    reason,
-                    receipt: Box::new(receipt.clone()),
-                });
-            }
-        } else if self.is_late && receipt.is_settled() {
-            self.events.push(Event::SettledLate {
-                info: None,
-                reservation_id,
-                receipt: Box::new(receipt.clone()),
-            });
-        }
-        Stage::Done(receipt)
-    }
-
     fn write(&mut self, write: JournalWrite, then: Then) -> Step {
         let ticket = self.tickets.take();
         self.stage = Stage::Writing(ticket, then);
@@ -493,35 +435,6 @@ impl Settlement {
     fn set_aside(&mut self, aside: Aside, settled: Receipt) {
         let write = JournalWrite::SetAside(self.record.clone(), aside);
         self.stage = Stage::Write(write, Then::Finish(settled));
-    }
-
-    fn pending(&self) -> Receipt {
-        Receipt::Pending {
-            error: self.open_error(),
-            is_recorded: !self.only_in_memory,
-        }
-    }
-
-    /// The last error of a cost that is not given up.
-    fn open_error(&self) -> Option<Box<Error>> {
-        let error = self.last_error.clone()?;
-        Some(if self.only_in_memory {
-            error
-        } else {
-            Box::new(error.recorded())
-        })
-    }
-
-    fn tell(&mut self, error: Option<Box<Error>>, retry_in: Option<Duration>) {
-        if let Some(error) = error {
-            let reservation_id = self.reservation_id().clone();
-            self.events.push(Event::SettlementFailed {
-                info: None,
-                reservation_id,
-                error,
-                retry_in,
-            });
-        }
     }
 }
 

@@ -156,7 +156,8 @@ impl Run {
         left.unwrap_or_else(|| Amount::new(self.0.estimate.unit.clone(), 0))
     }
 
-    /// What the run has: reserved, charged, open, kept and left. `None` once it is finished and settled. A run that is over because its lease is lost or it lasted too long still has its numbers.
+    /// What the run has: reserved, charged, open, kept and left. `None` once it is finished and settled. A run that is
+    /// over because its lease is lost or it has lasted too long still has its numbers.
     pub fn budget(&self) -> Option<RunBudget> {
         self.handle().run_budget()
     }

@@ -20,21 +20,17 @@ use crate::transport::Clock;
 ///
 /// ```
 /// # use cycles_client::{Client, CyclesClientBuilder, models::ReservationCreateRequest};
-/// # struct CyclesClient;
-/// # impl CyclesClient {
-/// #     fn builder(key: &str, url: String) -> CyclesClientBuilder<Client> {
-/// #         unimplemented!()
-/// #     }
-/// # }
+/// # type Builder = fn(&str, String) -> CyclesClientBuilder<Client>;
 /// use std::time::Duration;
 ///
 /// use cycles_client::TestClock;
 /// use cycles_sandbox::Sandbox;
 ///
-/// # async fn test(request: ReservationCreateRequest) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn test(builder: Builder, request: ReservationCreateRequest) -> Result<(), Box<dyn std::error::Error>> {
 /// let time = TestClock::new();
 /// let sandbox = Sandbox::builder().clock(time.wall()).start()?;
-/// let client = CyclesClient::builder(sandbox.api_key(), sandbox.base_url()).clock(time.clone()).build();
+/// // `CyclesClient::builder` of your adapter
+/// let client = builder(sandbox.api_key(), sandbox.base_url()).clock(time.clone()).build();
 ///
 /// let guard = client.reserve(request).await?; // for a minute
 /// time.advance(Duration::from_secs(300)).await; // kept alive for five

@@ -177,8 +177,8 @@ impl JournalRecord {
         }
     }
 
-    /// The subject and action of the reservation, as the body of the event says; `None` if there is no such body, or it
-    /// cannot be read.
+    /// The subject and the action of the reservation, read from the body for an event; `None` if the record has no such
+    /// body, or if it cannot be read.
     pub fn purpose(&self) -> Option<Purpose> {
         match self.event_fallback_body.as_ref()? {
             Fallback::Unwritten(event) => Some((*event.purpose).clone()),

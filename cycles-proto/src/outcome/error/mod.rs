@@ -3,6 +3,7 @@
 mod action_error;
 mod address;
 mod from_answer;
+mod reply;
 mod sentences;
 
 use core::time::Duration;
@@ -462,50 +463,6 @@ impl Error {
     /// the key is not at fault.
     pub fn is_outage(&self) -> bool {
         self.reply().is_some_and(|reply| reply.reply.is_outage())
-    }
-}
-
-impl ErrorReply {
-    /// Whether the ledger may have been changed.
-    pub fn outcome_is_unknown(&self) -> bool {
-        self.outcome_is_unknown && self.call.operation.changes_the_ledger()
-    }
-
-    /// The body, if it is an error of the protocol.
-    pub fn error(&self) -> Option<&ErrorResponse> {
-        self.reply.error.as_ref()
-    }
-
-    /// Status, headers and body as received.
-    pub fn info(&self) -> &ResponseInfo {
-        &self.reply.info
-    }
-
-    fn request_id(&self) -> Option<&str> {
-        let in_body = self.error().and_then(|error| error.request_id.as_deref());
-        in_body.or_else(|| self.info().request_id())
-    }
-
-    fn trace_id(&self) -> Option<&str> {
-        let in_body = || self.error()?.trace_id.as_deref();
-        self.info().trace_id().or_else(in_body)
-    }
-}
-
-impl TransportError {
-    /// What went wrong.
-    pub fn kind(&self) -> FailureKind {
-        self.failure.kind()
-    }
-
-    /// Whether the request may have reached the server, in the last attempt or in an earlier one. If `false`, nothing
-    /// was sent.
-    pub fn may_have_been_sent(&self) -> bool {
-        self.may_have_been_sent
-    }
-
-    fn outcome_is_unknown(&self) -> bool {
-        self.may_have_been_sent() && self.call.operation.changes_the_ledger()
     }
 }
 

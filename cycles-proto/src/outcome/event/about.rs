@@ -6,6 +6,43 @@ use super::Event;
 use crate::models::ReservationId;
 use crate::outcome::ReservationInfo;
 
+/// The field `info` of an event that is about a reservation. Of a reference it is a reference, as in a `match`.
+macro_rules! info_of {
+    ($event:expr) => {
+        match $event {
+            Self::ReservingAgain { info, .. }
+            | Self::Granted { info, .. }
+            | Self::LeaseExtended { info, .. }
+            | Self::ExtendFailed { info, .. }
+            | Self::BeatFailed { info, .. }
+            | Self::HeartbeatStopped { info, .. }
+            | Self::LeaseLost { info, .. }
+            | Self::CostNotTaken { info, .. }
+            | Self::CostUnknown { info, .. }
+            | Self::CommitTrimmed { info, .. }
+            | Self::JournalFailed { info, .. }
+            | Self::SettlementFailed { info, .. }
+            | Self::SettlingByEvent { info, .. }
+            | Self::SettledLate { info, .. }
+            | Self::ChargedLess { info, .. }
+            | Self::CostUnrecorded { info, .. }
+            | Self::SetAside { info, .. }
+            | Self::ReleaseFailed { info, .. }
+            | Self::Denied { info, .. }
+            | Self::NotReserved { info, .. }
+            | Self::Evaluated { info, .. }
+            | Self::Committed { info, .. }
+            | Self::Released { info, .. }
+            | Self::Expired { info, .. } => Some(info),
+            Self::RecordUnreadable { .. }
+            | Self::SecondCost { .. }
+            | Self::RecordsElsewhere { .. }
+            | Self::PlaceWrittenOff { .. }
+            | Self::Panicked { .. } => None,
+        }
+    };
+}
+
 impl Event {
     /// The variant's name in snake case, as a label for metrics and log fields. The label of an event never changes.
     pub fn kind(&self) -> &'static str {
@@ -81,37 +118,7 @@ impl Event {
     /// What the reservation is for: its subject, action and estimate. `None` if the event is not about a reservation,
     /// or about a record of another program that does not say so.
     pub fn info(&self) -> Option<&ReservationInfo> {
-        match self {
-            Self::ReservingAgain { info, .. }
-            | Self::Granted { info, .. }
-            | Self::LeaseExtended { info, .. }
-            | Self::ExtendFailed { info, .. }
-            | Self::BeatFailed { info, .. }
-            | Self::HeartbeatStopped { info, .. }
-            | Self::LeaseLost { info, .. }
-            | Self::CostNotTaken { info, .. }
-            | Self::CostUnknown { info, .. }
-            | Self::CommitTrimmed { info, .. }
-            | Self::JournalFailed { info, .. }
-            | Self::SettlementFailed { info, .. }
-            | Self::SettlingByEvent { info, .. }
-            | Self::SettledLate { info, .. }
-            | Self::ChargedLess { info, .. }
-            | Self::CostUnrecorded { info, .. }
-            | Self::SetAside { info, .. }
-            | Self::ReleaseFailed { info, .. }
-            | Self::Denied { info, .. }
-            | Self::NotReserved { info, .. }
-            | Self::Evaluated { info, .. }
-            | Self::Committed { info, .. }
-            | Self::Released { info, .. }
-            | Self::Expired { info, .. } => info.as_ref(),
-            Self::RecordUnreadable { .. }
-            | Self::SecondCost { .. }
-            | Self::RecordsElsewhere { .. }
-            | Self::PlaceWrittenOff { .. }
-            | Self::Panicked { .. } => None,
-        }
+        info_of!(self)?.as_ref()
     }
 
     /// Whether this is the last event of its reservation: it was not made, or it is over. A cost that is not settled
@@ -130,7 +137,7 @@ impl Event {
         )
     }
 
-    /// The time from the request of the reservation to its end, for an event that [is its end](Self::is_end) and says so.
+    /// The time from the request of the reservation to its end, if the event [is its end](Self::is_end) and says so.
     pub fn took(&self) -> Option<Duration> {
         match self {
             Self::Denied { took, .. }
@@ -167,36 +174,8 @@ impl Event {
 
     /// Adds what the reservation is for.
     pub(crate) fn with_info(mut self, of: Option<&ReservationInfo>) -> Self {
-        match &mut self {
-            Self::ReservingAgain { info, .. }
-            | Self::Granted { info, .. }
-            | Self::LeaseExtended { info, .. }
-            | Self::ExtendFailed { info, .. }
-            | Self::BeatFailed { info, .. }
-            | Self::HeartbeatStopped { info, .. }
-            | Self::LeaseLost { info, .. }
-            | Self::CostNotTaken { info, .. }
-            | Self::CostUnknown { info, .. }
-            | Self::CommitTrimmed { info, .. }
-            | Self::JournalFailed { info, .. }
-            | Self::SettlementFailed { info, .. }
-            | Self::SettlingByEvent { info, .. }
-            | Self::SettledLate { info, .. }
-            | Self::ChargedLess { info, .. }
-            | Self::CostUnrecorded { info, .. }
-            | Self::SetAside { info, .. }
-            | Self::ReleaseFailed { info, .. }
-            | Self::Denied { info, .. }
-            | Self::NotReserved { info, .. }
-            | Self::Evaluated { info, .. }
-            | Self::Committed { info, .. }
-            | Self::Released { info, .. }
-            | Self::Expired { info, .. } => *info = of.cloned(),
-            Self::RecordUnreadable { .. }
-            | Self::SecondCost { .. }
-            | Self::RecordsElsewhere { .. }
-            | Self::PlaceWrittenOff { .. }
-            | Self::Panicked { .. } => {}
+        if let Some(info) = info_of!(&mut self) {
+            *info = of.cloned();
         }
         self
     }

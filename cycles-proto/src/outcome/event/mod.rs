@@ -290,8 +290,8 @@ pub enum Event {
         /// The time since the reservation was requested.
         took: Duration,
     },
-    /// There is no reservation, and the ledger did not deny it: it could not be reached, or it refused the request. The
-    /// action does not run. The last event of its reservation.
+    /// The reservation could not be made, although the ledger did not deny it: the server could not be reached, or it
+    /// refused the request. The action does not run. The last event of its reservation.
     #[non_exhaustive]
     NotReserved {
         /// What it was for.

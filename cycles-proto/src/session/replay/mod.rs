@@ -8,6 +8,7 @@
 //! [forces](Replayer::force) it. If another process is settling the records, they are left to it, but not for long.
 
 mod by_hand;
+mod facts;
 mod stop_the_pass;
 mod tally;
 
@@ -330,37 +331,6 @@ impl Replayer {
         self.wake(now);
     }
 
-    /// Whether a record is being settled.
-    pub fn is_settling(&self) -> bool {
-        !self.settling.is_empty()
-    }
-
-    /// How many records are known to be unsettled.
-    pub fn unsettled(&self) -> usize {
-        self.queue.len() + self.settling.len() + self.left
-    }
-
-    /// When the oldest record of the last scan was written, if any is unsettled.
-    pub(crate) fn oldest(&self) -> Option<UnixMillis> {
-        self.oldest.filter(|_| self.unsettled() > 0)
-    }
-
-    /// The planned time of the next scan, if any. If an input has changed this, [`poll`](Self::poll) has something new
-    /// to return.
-    pub fn next_look(&self) -> Option<Duration> {
-        match self.scan {
-            ScanState::At(at) => Some(at),
-            ScanState::Reading(_) | ScanState::Idle => None,
-        }
-    }
-
-    /// Whether nothing is under way, nothing is due, and no pause of a record ends by `until`. Records that failed are
-    /// left for later and do not count.
-    pub fn is_quiet(&self, now: Now, until: Duration) -> bool {
-        let is_due = matches!(self.scan, ScanState::At(at) if at <= now.mono);
-        !self.is_at_work() && !is_due && self.left_until.is_none_or(|over| over > until)
-    }
-
     /// Decides, when the time of a flush is up, whether to wait for up to [`Flushed::LAST_LOOK`] until it is certain
     /// what is left. There is no wait if records are still being settled. If the journal was left to another process or
     /// could not be read, it is read once more.
@@ -372,17 +342,6 @@ impl Replayer {
             self.wake(now);
         }
         !self.is_complete(now)
-    }
-
-    /// Whether this replayer is reading the journal or settling its records. For exactly that long, it needs the claim
-    /// that was taken before the journal was read.
-    pub fn is_at_work(&self) -> bool {
-        !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, ScanState::Reading(_))
-    }
-
-    /// Whether [`unsettled`](Self::unsettled) is complete: the journal was read and no scan is due.
-    pub fn is_complete(&self, now: Now) -> bool {
-        self.was_read && self.is_quiet(now, now.mono)
     }
 
     /// The records that this replayer has to settle, one for each cost.

@@ -299,3 +299,20 @@ fn a_shut_down_without_a_journal_ends_too() {
     assert!(desk.left_at_end().is_complete());
     assert_eq!(desk.charged(), [Some(5)]);
 }
+
+#[test]
+fn a_flush_after_the_end_says_what_the_end_said() {
+    for how in [Close::WhenDone, Close::Leaving, Close::WritingOnly] {
+        let mut desk = Desk::new();
+        let key = desk.held();
+        desk.commit(key, 5);
+        desk.settle();
+        desk.shut_down(how, 10 * SECOND);
+        let at_end = desk.left_at_end();
+        let flush = desk.flush(10 * SECOND);
+        desk.settle();
+        let left = desk.session.flushed(flush).unwrap();
+        assert_eq!(left, at_end, "{how:?}");
+        assert_eq!(left.is_complete(), how != Close::WritingOnly, "{left:?}");
+    }
+}
