@@ -61,6 +61,11 @@ impl Dispatches {
         self.open = self.open.saturating_sub(1);
     }
 
+    /// Whether any request may have to be paid for.
+    pub(crate) fn is_any_open(self) -> bool {
+        self.open > 0
+    }
+
     /// What is charged if the action ends without a cost and has reported this much as spent.
     pub(crate) fn unreported(self, spent: i64) -> Unreported {
         match (spent, self.open, self.on_error) {

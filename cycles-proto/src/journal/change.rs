@@ -7,9 +7,9 @@ use std::io;
 
 use super::file::{File, Files, LOOKS};
 use super::op::{FileOp, OpFailure};
+use super::owned_file::{OwnFile, Owned, become_record, leave_mark, put_owned, remove_owned, without_amount};
 use super::procedure::Next;
 use super::record::{JournalRecord, RecordId, file_name, legacy_file_name, waiting_file_name};
-use super::run_file::{become_record, of_run, put_total, remove_total};
 use super::second_costs_seen::Seen;
 use super::temporary_file::{Temp, remove_superseded};
 use super::write::JournalWrite;
@@ -21,8 +21,10 @@ use crate::outcome::{Aside, StoreFailure};
 pub struct Changed {
     /// The costs whose records have started or stopped waiting.
     pub(super) waiting: Vec<(RecordId, bool)>,
-    /// The run whose file now exists, or does not exist any more.
-    pub(super) run: Option<(RecordId, bool)>,
+    /// The run or the mark whose file now exists, or, with `None`, does not exist any more.
+    pub(super) owned: Option<(RecordId, Option<Owned>)>,
+    /// The mark that this client has left behind.
+    pub(super) left: Option<RecordId>,
     needs_sync: bool,
 }
 
@@ -50,17 +52,27 @@ pub fn change<'a>(
     seen: &Seen,
 ) -> Next<'a, Result<Changed, ChangeFailure>> {
     let next = match write {
-        JournalWrite::Put(_) | JournalWrite::PutRun(_) => None,
+        JournalWrite::Put(_)
+        | JournalWrite::PutRun(_)
+        | JournalWrite::PutMark(_)
+        | JournalWrite::RemoveMark(_)
+        | JournalWrite::LeaveMark(_) => None,
         JournalWrite::Remove(_) | JournalWrite::SetAside(..) => seen.next_after(write.id()),
     };
-    let has_run = seen.has_run(write.id());
+    let own = seen.own_file(&write.id_of_owned());
     Next::of(move |mailbox| async move {
         let files = Files::new(mailbox, base_url);
         let changed = match write {
-            JournalWrite::PutRun(total) => put_total(&files, total).await,
-            JournalWrite::Put(record) => put(&files, record, has_run).await,
-            JournalWrite::Remove(id) => remove(&files, id, next, has_run).await,
-            JournalWrite::SetAside(record, aside) => set_aside(&files, record, *aside, next, has_run).await,
+            JournalWrite::PutRun(total) => put_owned(&files, Owned::Run, total).await,
+            JournalWrite::PutMark(mark) => put_owned(&files, Owned::Mark, mark).await,
+            JournalWrite::RemoveMark(_) => remove_mark(&files, own).await,
+            JournalWrite::LeaveMark(id) => match own {
+                Some(_) => leave_mark(&files, id).await,
+                None => Ok(Changed::default()),
+            },
+            JournalWrite::Put(record) => put(&files, record, own).await,
+            JournalWrite::Remove(id) => remove(&files, id, next, own).await,
+            JournalWrite::SetAside(record, aside) => set_aside(&files, record, *aside, next, own).await,
         };
         changed.map_err(|why| ChangeFailure {
             why,
@@ -70,29 +82,35 @@ pub fn change<'a>(
     })
 }
 
-async fn put(files: &Files<'_>, record: &JournalRecord, has_run: bool) -> Result<Changed, OpFailure> {
+async fn put(files: &Files<'_>, record: &JournalRecord, own: Option<OwnFile>) -> Result<Changed, OpFailure> {
     let home = OsString::from(file_name(record.reservation_id()));
     prepare(files).await?;
-    let result = match write(files, &home, record, has_run).await {
+    let result = match write(files, &home, record, own.as_ref()).await {
         // The directory was deleted, or the temporary file of a suspended process was cleaned up.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             prepare(files).await?;
-            write(files, &home, record, has_run).await
+            write(files, &home, record, own.as_ref()).await
         }
         result => result,
     };
     let waits = result.map_err(|cause| OpFailure::of("write the record", &home, cause))?;
     Ok(Changed {
         waiting: waits.then(|| (record.id().clone(), true)).into_iter().collect(),
-        run: has_run.then(|| (of_run(record.id()), false)),
+        owned: own.map(|own| (own.id, None)),
+        left: None,
         needs_sync: true,
     })
 }
 
 /// Writes the record. Returns whether it waits because another cost has the reservation's name.
-async fn write(files: &Files<'_>, home: &OsStr, record: &JournalRecord, has_run: bool) -> io::Result<bool> {
-    if has_run {
-        return become_record(files, home, record).await;
+async fn write(
+    files: &Files<'_>,
+    home: &OsStr,
+    record: &JournalRecord,
+    own: Option<&OwnFile>,
+) -> io::Result<bool> {
+    if let Some(own) = own {
+        return become_record(files, own, home, record).await;
     }
     let mut temp = Temp::write(files, home, record).await?;
     let waits = place(files, &mut temp, home, record.id()).await;
@@ -129,11 +147,11 @@ async fn remove(
     files: &Files<'_>,
     id: &RecordId,
     next: Option<RecordId>,
-    has_run: bool,
+    own: Option<OwnFile>,
 ) -> Result<Changed, OpFailure> {
-    if has_run {
-        // First, because the other one has the final total.
-        remove_total(files, id).await?;
+    if let Some(own) = &own {
+        // First, because the other one has the final cost.
+        remove_owned(files, own).await?;
     }
     for name in places(id).into_iter().chain(stale(id)) {
         let removed = match Temp::take(files, &name, id).await {
@@ -145,9 +163,24 @@ async fn remove(
     }
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
-        run: has_run.then(|| (of_run(id), false)),
+        owned: own.map(|own| (own.id, None)),
+        left: None,
         // If the record comes back, it is sent under its old key, so it counts once.
         needs_sync: false,
+    })
+}
+
+/// Removes a mark, if there is one.
+async fn remove_mark(files: &Files<'_>, own: Option<OwnFile>) -> Result<Changed, OpFailure> {
+    let Some(own) = own else {
+        return Ok(Changed::default());
+    };
+    remove_owned(files, &own).await?;
+    // If it comes back, it says what was true until now.
+    let needs_sync = false;
+    Ok(Changed {
+        needs_sync,
+        ..Changed::of_owned(&own.id, None)
     })
 }
 
@@ -157,14 +190,14 @@ async fn set_aside(
     record: &JournalRecord,
     aside: Aside,
     next: Option<RecordId>,
-    has_run: bool,
+    own: Option<OwnFile>,
 ) -> Result<Changed, OpFailure> {
     prepare(files).await?;
     let id = record.id();
-    if has_run {
+    if let Some(own) = &own {
         // Its record could not be written before.
         let home = OsString::from(file_name(&id.reservation));
-        let became = become_record(files, &home, record).await;
+        let became = become_record(files, own, &home, record).await;
         became.map_err(|cause| OpFailure::of("write the record", &home, cause))?;
     }
     let names = aside.file_names(id).map(OsString::from);
@@ -191,7 +224,8 @@ async fn set_aside(
     }
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
-        run: has_run.then(|| (of_run(id), false)),
+        owned: own.map(|own| (own.id, None)),
+        left: None,
         needs_sync: true,
     })
 }
@@ -267,17 +301,27 @@ impl Changed {
     pub(super) fn of_waiting(id: &RecordId, waits: bool) -> Self {
         Self {
             waiting: vec![(id.clone(), waits)],
-            run: None,
+            owned: None,
+            left: None,
             needs_sync: false,
         }
     }
 
-    /// A change of a run's file, which exists now or does not exist any more.
-    pub(super) fn of_run(id: &RecordId, exists: bool) -> Self {
+    /// A change of the file of a run or a mark, which exists now or does not exist any more.
+    pub(super) fn of_owned(id: &RecordId, exists: Option<Owned>) -> Self {
         Self {
             waiting: Vec::new(),
-            run: Some((of_run(id), exists)),
+            owned: Some((without_amount(id), exists)),
+            left: None,
             needs_sync: true,
+        }
+    }
+
+    /// The change of a mark that this client has left behind.
+    pub(super) fn of_left_mark(id: &RecordId) -> Self {
+        Self {
+            left: Some(without_amount(id)),
+            ..Self::of_owned(id, None)
         }
     }
 

@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::entry::{EntryKind, JournalEntry, RecordsElsewhere};
 use super::file::Files;
-use super::op::{Found, OpFailure};
+use super::op::{Found, OpFailure, Owner};
+use super::owned_file::owner_in;
 use super::procedure::Next;
 use super::record::{InvalidRecord, JournalRecord, RecordId};
 use crate::time::UnixMillis;
@@ -84,7 +85,12 @@ impl List<'_> {
                     self.of_others.insert(name.to_owned(), other);
                     return;
                 }
-                Ok(record) => JournalEntry::of_record(kind, path, &record, self.now),
+                Ok(record) => {
+                    let kind = kind_of_content(kind, &record);
+                    let mut entry = JournalEntry::of_record(kind, path, &record, self.now);
+                    entry.is_in_progress = kind == EntryKind::Dispatched && self.owner_runs(name).await;
+                    entry
+                }
                 // A file that is being written is not a record yet.
                 Err(_) if kind == EntryKind::Temporary => return,
                 Err(invalid) => JournalEntry::of_other(path, &invalid, hash(&found), self.now),
@@ -95,6 +101,13 @@ impl List<'_> {
             }
         };
         self.entries.insert(name.to_owned(), entry);
+    }
+
+    async fn owner_runs(&self, name: &OsStr) -> bool {
+        match owner_in(name) {
+            Some(owner) => self.files.owner(owner).await == Owner::Running,
+            None => false,
+        }
     }
 
     /// Drops files that are gone, and temporary files whose cost has another file.
@@ -160,7 +173,11 @@ async fn beside(files: &Files<'_>) -> Vec<RecordsElsewhere> {
             match kind {
                 EntryKind::Pending | EntryKind::Waiting => records += 1,
                 EntryKind::Rejected | EntryKind::Stale => set_aside += 1,
-                EntryKind::Corrupt | EntryKind::Run | EntryKind::Temporary | EntryKind::Discarded => {}
+                EntryKind::Corrupt
+                | EntryKind::Run
+                | EntryKind::Dispatched
+                | EntryKind::Temporary
+                | EntryKind::Discarded => {}
             }
         }
         if records + set_aside > 0 {
@@ -173,6 +190,15 @@ async fn beside(files: &Files<'_>) -> Vec<RecordsElsewhere> {
         }
     }
     found
+}
+
+/// What a file is that has this record. The process that was to rename it may have been killed.
+fn kind_of_content(named: EntryKind, record: &JournalRecord) -> EntryKind {
+    match (named, record.dispatched()) {
+        (EntryKind::Dispatched, None) => EntryKind::Temporary,
+        (EntryKind::Temporary, Some(_)) => EntryKind::Dispatched,
+        _ => named,
+    }
 }
 
 fn parsed(found: &Found) -> Result<JournalRecord, InvalidRecord> {

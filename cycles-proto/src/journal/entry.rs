@@ -29,7 +29,8 @@ pub struct JournalEntry {
     pub reservation_id: Option<ReservationId>,
     /// The key that the cost is sent under.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// The cost; also `None` in a record of another program that does not express it in the protocol's terms.
+    /// The cost, or the estimate of a [dispatched](EntryKind::Dispatched) action; also `None` in a record of another
+    /// program that does not express it in the protocol's terms.
     pub actual: Option<Amount>,
     /// Who spent it; `None` if the record has no body for an event.
     pub subject: Option<Subject>,
@@ -52,7 +53,8 @@ pub struct JournalEntry {
     pub last_error: Option<Box<Error>>,
     /// Why the file is not a record, or cannot be read.
     pub problem: Option<String>,
-    /// Whether this client is settling the cost. It can then be neither sent again nor discarded.
+    /// Whether this client is settling the cost or, of a [dispatched](EntryKind::Dispatched) action, whether the process
+    /// that runs the action lives. It can then be neither sent again nor discarded.
     pub is_in_progress: bool,
     /// Whether the server may have forgotten the key, so that an event for this cost could be charged twice. Set for
     /// costs that are events already.
@@ -84,6 +86,10 @@ pub enum EntryKind {
     Corrupt,
     /// `.run`: what a run has spent so far. The run may still be going on, in this process or in another.
     Run,
+    /// `.dispatched`: an action that may have cost up to about its estimate. Its request had left when its process ended,
+    /// or it was put on [hold](crate::with_cycles_config::OnError::Hold); or it is still running. Nothing charges it but
+    /// a person, with `charge_estimate`.
+    Dispatched,
     /// A record under a temporary name: it is being written or renamed, or the process that did that was killed, and
     /// the next replay recovers it.
     Temporary,
@@ -110,13 +116,14 @@ pub struct RecordsElsewhere {
 impl EntryKind {
     /// The kind of the files with this name; `None` for files that hold no cost.
     pub(super) fn of(name: &[u8]) -> Option<Self> {
-        const ENDINGS: [(&[u8], EntryKind); 9] = [
+        const ENDINGS: [(&[u8], EntryKind); 10] = [
             (b".json", EntryKind::Pending),
             (b".waiting", EntryKind::Waiting),
             (b".rejected", EntryKind::Rejected),
             (b".stale", EntryKind::Stale),
             (b".corrupt", EntryKind::Corrupt),
             (b".run", EntryKind::Run),
+            (b".dispatched", EntryKind::Dispatched),
             (b".tmp", EntryKind::Temporary),
             (b".taken", EntryKind::Temporary),
             (DISCARDED.as_bytes(), EntryKind::Discarded),
@@ -140,6 +147,7 @@ impl EntryKind {
             Self::Stale => "stale",
             Self::Corrupt => "corrupt",
             Self::Run => "run",
+            Self::Dispatched => "dispatched",
             Self::Temporary => "temporary",
             Self::Discarded => "discarded",
         }
@@ -233,7 +241,7 @@ impl JournalEntry {
 /// about its next and last attempt.
 impl fmt::Display for JournalEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<9}", self.kind.as_str())?;
+        write!(f, "{:<10}", self.kind.as_str())?;
         if let Some(reservation) = &self.reservation_id {
             write!(f, " {}", shortened(reservation.as_str()))?;
             match &self.actual {
@@ -241,8 +249,10 @@ impl fmt::Display for JournalEntry {
                 None => f.write_str(" of an unknown amount")?,
             }
         }
-        if let Some(mode) = self.mode {
-            write!(f, ", {mode}")?;
+        match (self.kind, self.mode) {
+            (EntryKind::Dispatched, _) => f.write_str(" at most, about")?,
+            (_, Some(mode)) => write!(f, ", {mode}")?,
+            (_, None) => {}
         }
         if let Some(action) = &self.action {
             write!(f, ", {} {}", shortened(&action.kind), shortened(&action.name))?;
@@ -256,8 +266,10 @@ impl fmt::Display for JournalEntry {
         if let Some(age) = self.age {
             write!(f, ", {} old", spoken(age))?;
         }
-        if self.is_in_progress {
-            f.write_str(", being settled")?;
+        match (self.is_in_progress, self.kind) {
+            (true, EntryKind::Dispatched) => f.write_str(", its process runs")?,
+            (true, _) => f.write_str(", being settled")?,
+            (false, _) => {}
         }
         if self.may_count_twice {
             f.write_str(", may count twice if it is sent")?;

@@ -5,15 +5,54 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
-use super::change::Changed;
+use super::change::{Changed, place};
 use super::entries::hash;
 use super::entry::{DISCARDED, EntryKind, JournalEntry};
 use super::entry_error::{EntryError, EntryFailure};
 use super::file::{File, Files};
-use super::op::{FileOp, Found, OpFailure, with_room_for_more};
+use super::op::{FileOp, Found, OpFailure, Owner, with_room_for_more};
+use super::owned_file::{Owned, owner_in};
 use super::procedure::Next;
 use super::record::{JournalRecord, RecordId, file_name, waiting_file_name};
 use super::temporary_file::Temp;
+use crate::time::UnixMillis;
+
+/// What a person wants to do with an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntryChange {
+    /// Send the cost again under its own key.
+    Retry {
+        /// Whether to send it even if the server may have forgotten the key, or if a run may still be adding to it.
+        is_forced: bool,
+    },
+    /// Charge the cost as an event under its own key, because its reservation has expired.
+    AsEvent {
+        /// As above.
+        is_forced: bool,
+    },
+    /// Charge the estimate of an action that was dispatched and whose cost nobody knows.
+    ChargeEstimate {
+        /// Whether to charge it even if its process may still be running.
+        is_forced: bool,
+    },
+    /// Give the cost up.
+    Discard {
+        /// Whether to do so even if a run may still be adding to it.
+        is_forced: bool,
+    },
+}
+
+impl EntryChange {
+    pub(crate) fn is_forced(self) -> bool {
+        match self {
+            Self::Retry { is_forced }
+            | Self::AsEvent { is_forced }
+            | Self::ChargeEstimate { is_forced }
+            | Self::Discard { is_forced } => is_forced,
+        }
+    }
+}
 
 /// A record that is to be sent again.
 #[derive(Debug)]
@@ -26,15 +65,34 @@ pub struct Restored {
 }
 
 /// Gives the record of an entry the name under which clients settle it: the reservation's, or the name of a second cost
-/// if the reservation has another one. If it has such a name, it is only read. Survives a crash of the machine.
-pub fn restore<'a>(base_url: &'a str, entry: &'a JournalEntry) -> Next<'a, Result<Restored, EntryFailure>> {
-    Next::of(move |mailbox| async move { bring_back(&Files::new(mailbox, base_url), entry).await })
+/// if the reservation has another one. If it has such a name, it is only read. The mark of a
+/// [dispatched](EntryKind::Dispatched) action becomes the record of its estimate, as of `now`, if that is what the change
+/// asks for. Survives a crash of the machine.
+pub fn restore<'a>(
+    base_url: &'a str,
+    entry: &'a JournalEntry,
+    change: EntryChange,
+    now: UnixMillis,
+) -> Next<'a, Result<Restored, EntryFailure>> {
+    Next::of(move |mailbox| async move {
+        let files = Files::new(mailbox, base_url);
+        match change {
+            EntryChange::ChargeEstimate { is_forced } => charge(&files, entry, now, is_forced).await,
+            EntryChange::Retry { .. } | EntryChange::AsEvent { .. } | EntryChange::Discard { .. } => {
+                bring_back(&files, entry).await
+            }
+        }
+    })
 }
 
-/// Renames the file of an entry so that it ends in `.discarded`; never removes it. Returns the new name. Survives a
-/// crash of the machine.
-pub fn discard<'a>(base_url: &'a str, entry: &'a JournalEntry) -> Next<'a, Result<OsString, EntryFailure>> {
-    Next::of(move |mailbox| async move { give_up(&Files::new(mailbox, base_url), entry).await })
+/// Renames the file of an entry so that it ends in `.discarded`; never removes it. Returns the new name. With
+/// `is_forced`, also a mark if it is not known whether its owner is gone. Survives a crash of the machine.
+pub fn discard<'a>(
+    base_url: &'a str,
+    entry: &'a JournalEntry,
+    is_forced: bool,
+) -> Next<'a, Result<OsString, EntryFailure>> {
+    Next::of(move |mailbox| async move { give_up(&Files::new(mailbox, base_url), entry, is_forced).await })
 }
 
 async fn bring_back(files: &Files<'_>, entry: &JournalEntry) -> Result<Restored, EntryFailure> {
@@ -56,6 +114,9 @@ async fn bring_back(files: &Files<'_>, entry: &JournalEntry) -> Result<Restored,
         }
         None => return Err(EntryError::Gone.into()),
     };
+    if record.dispatched().is_some() {
+        return Err(EntryError::NotByHand(EntryKind::Dispatched).into());
+    }
     if entry.kind.is_replayed() {
         let changed = Changed::default();
         return Ok(Restored { record, changed });
@@ -67,6 +128,56 @@ async fn bring_back(files: &Files<'_>, entry: &JournalEntry) -> Result<Restored,
     sync(files).await?;
     let changed = Changed::of_waiting(id, waits);
     Ok(Restored { record, changed })
+}
+
+/// Makes a mark the record of its estimate.
+async fn charge(
+    files: &Files<'_>,
+    entry: &JournalEntry,
+    now: UnixMillis,
+    is_forced: bool,
+) -> Result<Restored, EntryFailure> {
+    let (name, id) = (name(entry), entry.id.as_ref().ok_or(EntryError::NotARecord)?);
+    check_owner(files, name, is_forced).await?;
+    let file = files.read(name).await;
+    let mark = match file.map_err(|cause| OpFailure::of("read the record", name, cause))? {
+        File::Record(mark) if files.is_of(&mark, id) => *mark,
+        File::Record(_) | File::Invalid(_) | File::Nothing => return Err(EntryError::Gone.into()),
+    };
+    if mark.dispatched().is_none() {
+        return Err(EntryError::NotDispatched.into());
+    }
+    let record = mark.into_cost(now);
+    let failed = |cause| OpFailure::of("rename", name, cause);
+    let temp = Temp::take(files, name, id).await.map_err(failed)?;
+    let mut temp = temp.ok_or(EntryError::Gone)?;
+    let home = OsString::from(file_name(&id.reservation));
+    let waits = match temp.rewrite(files, &record).await {
+        // From here on, the next scan would make it a record too.
+        Ok(()) => place(files, &mut temp, &home, id).await,
+        Err(error) => Err(error),
+    };
+    temp.put_down(files).await;
+    let waits = waits.map_err(failed)?;
+    sync(files).await?;
+    let changed = Changed::of_waiting(id, waits);
+    Ok(Restored { record, changed })
+}
+
+/// Refuses to touch a mark whose owner lives, or may live.
+async fn check_owner(files: &Files<'_>, name: &OsStr, is_forced: bool) -> Result<(), EntryError> {
+    if Owned::of(name) != Some(Owned::Mark) {
+        return Ok(());
+    }
+    let owner = match owner_in(name) {
+        Some(owner) => files.owner(owner).await,
+        None => Owner::Unknown,
+    };
+    match owner {
+        Owner::Running => Err(EntryError::OwnerRuns),
+        Owner::Unknown if !is_forced => Err(EntryError::OwnerUnknown),
+        Owner::Unknown | Owner::Gone => Ok(()),
+    }
 }
 
 /// Names the file as a cost to settle. Returns whether it waits because another cost has the reservation's name.
@@ -87,8 +198,9 @@ async fn send_again(files: &Files<'_>, mut temp: Temp, id: &RecordId) -> io::Res
     waits
 }
 
-async fn give_up(files: &Files<'_>, entry: &JournalEntry) -> Result<OsString, EntryFailure> {
+async fn give_up(files: &Files<'_>, entry: &JournalEntry, is_forced: bool) -> Result<OsString, EntryFailure> {
     let name = name(entry);
+    check_owner(files, name, is_forced).await?;
     let taken = match &entry.id {
         Some(id) => Temp::take(files, name, id).await,
         None => take_other(files, name, entry.content).await,
@@ -156,17 +268,25 @@ fn name(entry: &JournalEntry) -> &OsStr {
 /// Refuses what cannot be done to a file of this kind, whatever it contains.
 ///
 /// # Errors
-/// [`EntryError::NotByHand`].
-pub(crate) fn check_kind(kind: EntryKind, discards: bool, is_forced: bool) -> Result<(), EntryError> {
-    let is_refused = match kind {
-        EntryKind::Temporary => true,
-        EntryKind::Run => !is_forced,
-        EntryKind::Discarded => discards,
-        EntryKind::Pending
-        | EntryKind::Waiting
-        | EntryKind::Rejected
-        | EntryKind::Stale
-        | EntryKind::Corrupt => false,
+/// [`EntryError::NotByHand`] or [`EntryError::NotDispatched`].
+pub(crate) fn check_kind(kind: EntryKind, change: EntryChange) -> Result<(), EntryError> {
+    let is_refused = match (kind, change) {
+        // A discarded mark is taken back by charging it.
+        (EntryKind::Dispatched | EntryKind::Discarded, EntryChange::ChargeEstimate { .. }) => false,
+        (_, EntryChange::ChargeEstimate { .. }) => return Err(EntryError::NotDispatched),
+        (EntryKind::Temporary, _) => true,
+        (EntryKind::Run, change) => !change.is_forced(),
+        (EntryKind::Discarded, EntryChange::Discard { .. }) => true,
+        (EntryKind::Dispatched, change) => !matches!(change, EntryChange::Discard { .. }),
+        (
+            EntryKind::Pending
+            | EntryKind::Waiting
+            | EntryKind::Rejected
+            | EntryKind::Stale
+            | EntryKind::Corrupt
+            | EntryKind::Discarded,
+            _,
+        ) => false,
     };
     match is_refused {
         true => Err(EntryError::NotByHand(kind)),

@@ -24,6 +24,23 @@ pub enum EntryError {
     /// Files of this kind are not changed by hand.
     #[error("{}", by_hand(*.0))]
     NotByHand(EntryKind),
+    /// The file does not mark a dispatched request.
+    #[error(
+        "it is not the mark of a request that may have to be paid for: `retry` sends a cost that is known"
+    )]
+    NotDispatched,
+    /// The process that runs the action lives, and may still learn what it cost.
+    #[error(
+        "the process that runs the action lives and may still learn what it cost. It settles the cost then, or leaves \
+         the mark behind when it ends"
+    )]
+    OwnerRuns,
+    /// It is not known whether the process that runs the action lives.
+    #[error(
+        "it cannot be known here whether the process that runs the action lives: its file system has no locks, or its \
+         lock file is gone. If the process is gone, use `forced`"
+    )]
+    OwnerUnknown,
     /// This client is settling the cost.
     #[error("this client is settling it already: `flush` waits for it")]
     InProgress,
@@ -111,6 +128,9 @@ fn by_hand(kind: EntryKind) -> &'static str {
         EntryKind::Run => {
             "a run may still be adding to it, and what it adds later would not be charged. If the run is gone, use \
              `forced`"
+        }
+        EntryKind::Dispatched => {
+            "nobody knows whether it cost anything: `charge_estimate` charges its estimate, and `discard` gives it up"
         }
         EntryKind::Temporary => {
             "it is being written or renamed; if the process that did that is gone, the next `flush` recovers it"

@@ -1,6 +1,8 @@
 //! What a scan found, for a replayer: the records to settle, and events about everything else.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::file::Files;
 use super::op::OpFailure;
@@ -9,7 +11,7 @@ use super::record::JournalRecord;
 use super::record::RecordId;
 use super::scan::{Scan, SetAside, beside, kept, look_through};
 use super::second_costs_seen::Seen;
-use crate::outcome::{Aside, Event};
+use crate::outcome::{Aside, Event, ReservationInfo};
 
 /// The records for a replayer to settle, and everything else that was found.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +64,11 @@ impl FoundRecords {
                 events.push(Event::record_unreadable(show(file), reason));
             }
         }
+        for (mark, file) in &self.scan.marks {
+            if seen.note_told_mark(mark.id()) {
+                events.push(Event::unknown_cost_left(mark, show(file)));
+            }
+        }
         let elsewhere = self.scan.of_others + self.beside;
         if seen.note_reading() && elsewhere > 0 {
             let base = directory.parent().unwrap_or(directory);
@@ -86,6 +93,12 @@ impl FoundRecords {
         self.scan.problems.len() - self.quarantined() + stale.count() + self.scan.abandoned_runs.len()
     }
 
+    /// The marks that other clients left, so that each may be a cost that nobody knows.
+    pub fn unknown(&self, seen: &Seen) -> BTreeSet<RecordId> {
+        let marks = self.scan.marks.iter().map(|(mark, _)| mark.id());
+        marks.filter(|id| !seen.has_left(id)).cloned().collect()
+    }
+
     /// The records; those that were set aside come last.
     pub fn into_records(self) -> Vec<JournalRecord> {
         let mut records = self.scan.records;
@@ -95,6 +108,17 @@ impl FoundRecords {
 }
 
 impl Event {
+    /// Creates the event for a mark that somebody left in this file.
+    fn unknown_cost_left(mark: &JournalRecord, file: String) -> Self {
+        let purpose = mark.purpose().map(Arc::new);
+        Self::UnknownCostLeft {
+            info: purpose.map(|purpose| ReservationInfo::new(purpose, mark.dispatched().cloned())),
+            reservation_id: mark.reservation_id().clone(),
+            dispatched_at: mark.recorded_at(),
+            file,
+        }
+    }
+
     /// Creates the event for a second cost of a reservation, found in this file, for code that reads the journal.
     pub fn second_cost(id: RecordId, file: impl Into<String>) -> Self {
         Self::SecondCost {

@@ -24,6 +24,7 @@
 //! | `.json` | a cost to settle: `v2-<sha256 of the reservation's id>.json`, and older names | every SDK |
 //! | `.waiting` | a second cost of a reservation, under another key or of another amount | this SDK |
 //! | `.run` | the total of a run so far, while its owner lives; then a scan makes it a record | this SDK |
+//! | `.dispatched` | the estimate of an action whose request has left, while nobody knows its cost | this SDK, which never settles it by itself |
 //! | `.stale`, `.rejected` | a cost that is no longer sent: see [`Aside`] | a person |
 //! | `.corrupt` | quarantined: not a record, or one of a newer format | a person |
 //! | `.tmp` | a file that is being written | every SDK, which removes old ones |
@@ -50,10 +51,10 @@ mod file;
 mod found_records;
 mod memory;
 mod op;
+mod owned_file;
 mod procedure;
 mod quarantine;
 pub mod record;
-mod run_file;
 mod scan;
 mod second_costs_seen;
 mod temporary_file;
@@ -63,14 +64,14 @@ pub use self::change::{ChangeFailure, Changed, change};
 pub use self::entries::{Entries, entries};
 pub use self::entry::{EntryKind, JournalEntry, RecordsElsewhere};
 pub(crate) use self::entry_changes::check_kind;
-pub use self::entry_changes::{Restored, discard, restore};
+pub use self::entry_changes::{EntryChange, Restored, discard, restore};
 pub use self::entry_error::{EntryError, EntryFailure};
 pub use self::found_records::{FoundRecords, read};
 pub use self::memory::{Lacks, Memory};
 pub use self::op::{FileOp, Found, How, Looks, OpFailure, OpOutcome, OpResult, Owner, Temporary};
+pub use self::owned_file::{mark_file_name, owner_lock_name, run_file_name};
 pub use self::procedure::{Next, Paused};
 pub use self::record::{JournalRecord, RecordId};
-pub use self::run_file::{owner_lock_name, run_file_name};
 pub use self::scan::{Problem, Scan, SetAside, scan, set_aside};
 pub use self::second_costs_seen::Seen;
 pub use self::write::{JournalWrite, STORE_DEADLINE};

@@ -11,10 +11,12 @@ use super::abandoned_temporary::is_writer_dead;
 use super::file::{File, Files};
 use super::op::Owner;
 use super::op::{FileOp, Looks, OpFailure, Temporary};
+use super::owned_file::{
+    Left, Owned, left_name, look_at_owned, owner_in, owner_of_lock, owner_of_unfinished,
+};
 use super::procedure::Next;
 use super::quarantine::quarantine;
 use super::record::{InvalidRecord, JournalRecord, RecordId, file_name, waiting_file_name};
-use super::run_file::{Left, is_run, look_at_run, owner_of, owner_of_lock, owner_of_unfinished};
 use super::temporary_file::{Temp, has_ending, remove_superseded, was_taken};
 use crate::outcome::Aside;
 
@@ -31,6 +33,9 @@ pub struct Scan {
     /// Files of runs whose owner may have ended, but it cannot be known. Each may hold the total of a run that nobody
     /// settles.
     pub abandoned_runs: Vec<PathBuf>,
+    /// The marks of actions whose requests have left and whose owners are gone, or may be: each may have cost up to
+    /// about its estimate. They are never settled by themselves.
+    pub marks: Vec<(JournalRecord, PathBuf)>,
     /// How many records belong to other addresses.
     pub of_others: usize,
 }
@@ -63,7 +68,7 @@ pub struct SetAside {
 /// names get their new ones, and a record that waited for another cost of its reservation gets the reservation's name
 /// once it is free. A complete record that a dead writer left behind is used; its other temporary files are removed
 /// after an hour. Records of addresses other than `base_url` are left alone. The total of a run whose owner is gone
-/// becomes a record.
+/// becomes a record; a mark whose owner is gone stays as it is.
 ///
 /// Pass the result to [`Seen::note_scan`](super::Seen::note_scan).
 pub fn scan(base_url: &str) -> Next<'_, Result<Scan, OpFailure>> {
@@ -100,7 +105,7 @@ pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, OpFailure> {
             scan.bring_home(&name, record).await;
         }
     }
-    scan.look_at_runs().await?;
+    scan.look_at_owned().await?;
     for name in names(files, &[Temporary::Written.ending(), Temporary::Taken.ending()]).await? {
         scan.clean_up(&name).await;
     }
@@ -157,7 +162,9 @@ pub(super) async fn beside(files: &Files<'_>) -> usize {
     };
     let is_record = |name: &OsString| {
         name.as_encoded_bytes().starts_with(b"v2-")
-            && (has_ending(name, ".json") || has_ending(name, ".waiting") || is_run(name))
+            && (has_ending(name, ".json")
+                || has_ending(name, ".waiting")
+                || Owned::of(name) == Some(Owned::Run))
     };
     let mut records = 0;
     for directory in files.neighbours().await.unwrap_or_default() {
@@ -222,13 +229,15 @@ impl Scanning<'_> {
         });
     }
 
-    /// Makes the totals that owners left records, and removes the locks of owners that left none.
-    async fn look_at_runs(&mut self) -> Result<(), OpFailure> {
-        let names = names(self.files, &[".run", ".lock"]).await?;
-        let (runs, locks): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_run(name));
-        for name in &runs {
-            match look_at_run(self.files, name).await {
-                Left::Total(total) => self.bring_home(name, *total).await,
+    /// Makes the totals that owners left records, notes the marks that they left, and removes the locks of owners that
+    /// left nothing.
+    async fn look_at_owned(&mut self) -> Result<(), OpFailure> {
+        let names = names(self.files, &[".run", ".dispatched", ".lock"]).await?;
+        let (owned, locks): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| Owned::of(name).is_some());
+        for name in &owned {
+            match look_at_owned(self.files, name).await {
+                Left::Cost(cost) => self.bring_home(name, *cost).await,
+                Left::Mark(mark) => self.found.marks.push((*mark, name.into())),
                 Left::Other => {
                     self.look_at(name.clone()).await;
                 }
@@ -243,7 +252,7 @@ impl Scanning<'_> {
             let looks = self.files.look(&name).await;
             let is_old =
                 matches!(looks, Ok(Some(looks)) if age(&name, looks).is_some_and(|age| age >= STALE));
-            let is_used = runs.iter().any(|run| owner_of(run) == Some(owner));
+            let is_used = owned.iter().any(|name| owner_in(name) == Some(owner));
             if is_old && !is_used && self.files.owner(owner).await == Owner::Gone {
                 // If that fails, the next scan tries again.
                 let _ = self.files.remove(&name).await;
@@ -347,6 +356,14 @@ impl Scanning<'_> {
             return;
         }
         let cleaned = match self.files.read(temp).await {
+            // Somebody was about to discard a mark. It is still a mark, not a cost.
+            Ok(File::Record(mark)) if mark.dispatched().is_some() => {
+                let is_left = self.files.is_ours(&mark) && is_writer_dead(self.files, temp, age).await;
+                match is_left {
+                    true => self.keep_mark(temp, *mark).await,
+                    false => Ok(()),
+                }
+            }
             Ok(File::Record(record)) if self.files.is_ours(&record) => {
                 if is_writer_dead(self.files, temp, age).await {
                     self.bring_home(temp, *record).await;
@@ -368,6 +385,16 @@ impl Scanning<'_> {
                 format!("an interrupted writer left it behind, and it cannot be cleaned up: {error}");
             self.report(temp, reason);
         }
+    }
+
+    /// Gives a mark that was taken away a name under which it is found again.
+    async fn keep_mark(&mut self, temp: &OsStr, mark: JournalRecord) -> io::Result<()> {
+        let name = OsString::from(left_name(mark.id()));
+        if self.files.move_unless_taken(temp, &name).await? {
+            self.has_moved = true;
+            self.found.marks.push((mark, name.into()));
+        }
+        Ok(())
     }
 
     fn report(&mut self, file: &OsStr, reason: String) {
@@ -407,6 +434,9 @@ impl Scan {
             *file = directory.join(&file);
         }
         for file in &mut self.abandoned_runs {
+            *file = directory.join(&file);
+        }
+        for (_, file) in &mut self.marks {
             *file = directory.join(&file);
         }
         self

@@ -1,12 +1,12 @@
-//! What a client has seen in its directory: second costs of reservations and the files of its runs, and which of those
-//! it has reported.
+//! What a client has seen in its directory: second costs of reservations, the files of its runs and its marks, and which
+//! of those it has reported.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::change::Changed;
+use super::owned_file::{OwnFile, Owned, without_amount};
 use super::record::RecordId;
-use super::run_file::of_run;
 use super::scan::Scan;
 
 /// What a client knows about its directory: which second costs wait in it, and which of them it has reported. One per
@@ -17,8 +17,12 @@ pub struct Seen {
     waiting: BTreeSet<RecordId>,
     /// The waiting costs that were reported.
     told: BTreeSet<RecordId>,
-    /// The runs of this client that have a file.
-    runs: BTreeSet<RecordId>,
+    /// The runs and marks of this client that have a file.
+    owned: BTreeMap<RecordId, Owned>,
+    /// The marks that this client has left behind.
+    left: BTreeSet<RecordId>,
+    /// The marks of others that were reported.
+    told_marks: BTreeSet<RecordId>,
     /// The files of other runs that were reported.
     told_runs: BTreeSet<PathBuf>,
     was_read: bool,
@@ -34,16 +38,29 @@ impl Seen {
                 self.waiting.remove(id);
             }
         }
-        match &changed.run {
-            Some((id, true)) => drop(self.runs.insert(id.clone())),
-            Some((id, false)) => drop(self.runs.remove(id)),
+        match &changed.owned {
+            Some((id, Some(kind))) => drop(self.owned.insert(id.clone(), *kind)),
+            Some((id, None)) => drop(self.owned.remove(id)),
             None => {}
         }
+        self.left.extend(changed.left.clone());
     }
 
-    /// Whether the run that is settled under this key has a file of this client.
-    pub(super) fn has_run(&self, id: &RecordId) -> bool {
-        !self.runs.is_empty() && self.runs.contains(&of_run(id))
+    /// The file of this client for this run or mark.
+    pub(super) fn own_file(&self, id: &RecordId) -> Option<OwnFile> {
+        let kind = *self.owned.get(id)?;
+        let id = id.clone();
+        Some(OwnFile { kind, id })
+    }
+
+    /// Whether this client has left this mark behind, and reported it then.
+    pub(super) fn has_left(&self, id: &RecordId) -> bool {
+        self.left.contains(&without_amount(id))
+    }
+
+    /// Notes that this mark is reported. Returns `false` if it was reported before.
+    pub(super) fn note_told_mark(&mut self, id: &RecordId) -> bool {
+        !self.has_left(id) && self.told_marks.insert(without_amount(id))
     }
 
     /// Notes that the file of this run is reported. Returns `false` if it was reported before.

@@ -77,6 +77,13 @@ impl Temp {
         }
     }
 
+    /// Replaces what is in the file, in one step.
+    pub(super) async fn rewrite(&self, files: &Files<'_>, record: &JournalRecord) -> io::Result<()> {
+        let Some(name) = &self.name else { return Ok(()) };
+        let temp = Self::write(files, name, record).await?;
+        temp.rename_over(files, name).await
+    }
+
     /// Renames the file, in place of another one with this name, which must belong to this client alone.
     pub(super) async fn rename_over(mut self, files: &Files<'_>, to: &OsStr) -> io::Result<()> {
         let Some(name) = &self.name else { return Ok(()) };
@@ -193,6 +200,8 @@ impl Temp {
             return Ok(());
         }
         match files.read(&name).await? {
+            // Its owner has written it again. It must not wait, because it would be charged then.
+            File::Record(mark) if mark.dispatched().is_some() => files.remove(&name).await,
             File::Record(record) => self.let_wait_or_keep(files, &record).await,
             File::Invalid(_) | File::Nothing => Ok(()),
         }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::owned_file::without_amount;
 use super::record::{JournalRecord, RecordId, stem, stem_of_cost};
 use crate::outcome::Aside;
 
@@ -14,6 +15,14 @@ pub enum JournalWrite {
     /// Write the total of a run so far, replacing an older one. It is not a record yet: it becomes one with the next
     /// [`Put`](Self::Put) under its key or, if this client is gone, with the next scan.
     PutRun(JournalRecord),
+    /// Write the mark of an action whose request leaves: the record of its estimate, with
+    /// [`dispatched`](JournalRecord::dispatched). It is never settled by itself. The next [`Put`](Self::Put) of the
+    /// reservation takes its place.
+    PutMark(JournalRecord),
+    /// The request costs nothing, or its cost is settled: remove the mark, if it exists.
+    RemoveMark(RecordId),
+    /// The action has ended, and nobody knows what it cost: keep the mark, if it exists, for a person.
+    LeaveMark(RecordId),
     /// The cost is settled: remove its record.
     Remove(RecordId),
     /// The cost cannot be settled: keep its record under another name, where a person finds it and no replay does. If
@@ -25,8 +34,20 @@ impl JournalWrite {
     /// The cost that the change concerns.
     pub fn id(&self) -> &RecordId {
         match self {
-            Self::Put(record) | Self::PutRun(record) | Self::SetAside(record, _) => record.id(),
-            Self::Remove(id) => id,
+            Self::Put(record) | Self::PutRun(record) | Self::PutMark(record) | Self::SetAside(record, _) => {
+                record.id()
+            }
+            Self::Remove(id) | Self::RemoveMark(id) | Self::LeaveMark(id) => id,
+        }
+    }
+
+    /// The id of the file of this client that the change takes away or writes: that of a run, or of a mark, which may
+    /// be under another key than the cost.
+    pub(super) fn id_of_owned(&self) -> RecordId {
+        match self {
+            Self::Put(record) | Self::SetAside(record, _) => record.mark_id(),
+            Self::PutRun(record) | Self::PutMark(record) => without_amount(record.id()),
+            Self::Remove(id) | Self::RemoveMark(id) | Self::LeaveMark(id) => without_amount(id),
         }
     }
 
@@ -37,6 +58,14 @@ impl JournalWrite {
             Self::PutRun(_) => {
                 "Until the run ends or another of its steps is stored, only this process knows what its last steps cost"
             }
+            Self::PutMark(_) => {
+                "If this process dies before the action ends, nothing on disk says that its request may have to be paid for"
+            }
+            Self::RemoveMark(_) => {
+                "The mark stays. Once this process has ended, it is reported as a cost that nobody knows, although this action \
+                 has no such cost"
+            }
+            Self::LeaveMark(_) => "It can be charged or discarded by hand only once this process has ended",
             Self::Remove(_) => {
                 "The cost is settled but its record stays, so it is sent again under the same key, and counts only once"
             }

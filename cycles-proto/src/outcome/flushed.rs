@@ -28,6 +28,11 @@ pub struct Flushed {
     /// were set aside as `*.rejected` or `*.stale`, or files that may be records as `*.corrupt`. A person decides about
     /// them; observers got an event for each.
     pub set_aside: usize,
+    /// Costs that nobody knows, and that other processes left when they ended: actions with a
+    /// [durable mark](crate::Session::dispatched_durably) in the journal. Each may have cost up to about its estimate, and
+    /// is charged only by a person's word; observers got an event for each
+    /// ([`Event::UnknownCostLeft`](super::Event::UnknownCostLeft)).
+    pub unknown: usize,
     /// Actions that still ran when the time of a [close](crate::Session::shut_down) was up; 0 after a flush, which does
     /// not wait for actions. A cost that such an action hands over is still recorded; if the process ends first, its
     /// budget is free when its lease ends.
@@ -51,6 +56,7 @@ impl Flushed {
             unrecorded: 0,
             charged_less: 0,
             set_aside: 0,
+            unknown: 0,
             running: 0,
             is_certain: true,
         }
@@ -64,10 +70,20 @@ impl Flushed {
             unrecorded,
             charged_less,
             set_aside,
+            unknown,
             running,
             is_certain,
         } = *self;
-        is_certain && [ending, recorded, unrecorded, charged_less, set_aside, running] == [0; 6]
+        let left = [
+            ending,
+            recorded,
+            unrecorded,
+            charged_less,
+            set_aside,
+            unknown,
+            running,
+        ];
+        is_certain && left == [0; 7]
     }
 
     /// What is left of both.
@@ -78,6 +94,7 @@ impl Flushed {
             unrecorded: self.unrecorded + other.unrecorded,
             charged_less: self.charged_less + other.charged_less,
             set_aside: self.set_aside + other.set_aside,
+            unknown: self.unknown + other.unknown,
             running: self.running + other.running,
             is_certain: self.is_certain && other.is_certain,
         }

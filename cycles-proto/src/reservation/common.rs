@@ -4,6 +4,7 @@ use core::num::NonZeroU64;
 use core::time::Duration;
 use std::sync::Arc;
 
+use super::mark::Mark;
 use crate::config::CyclesConfig;
 use crate::idempotency::Seed;
 use crate::models::{IdempotencyKey, ReservationId};
@@ -32,6 +33,14 @@ pub(super) struct Common {
     pub(super) has_ended: bool,
     /// What the reservation is for; `None` if it is a record that does not say so.
     pub(super) info: Option<ReservationInfo>,
+    /// What few reservations have; in a box of its own, so that the others do not pay for it.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    run: Option<ReservationId>,
+    mark: Option<Mark>,
 }
 
 impl Common {
@@ -47,6 +56,31 @@ impl Common {
             began: None,
             has_ended: false,
             info: None,
+            rare: None,
+        }
+    }
+
+    /// The reservation's id, if it is a run.
+    pub(super) fn run(&self) -> Option<&ReservationId> {
+        self.rare.as_ref()?.run.as_ref()
+    }
+
+    pub(super) fn set_run(&mut self, id: ReservationId) {
+        self.rare.get_or_insert_default().run = Some(id);
+    }
+
+    /// What is on disk about a request that has left.
+    pub(super) fn mark(&self) -> Option<&Mark> {
+        self.rare.as_ref()?.mark.as_ref()
+    }
+
+    pub(super) fn mark_mut(&mut self) -> Option<&mut Mark> {
+        self.rare.as_mut()?.mark.as_mut()
+    }
+
+    pub(super) fn set_mark(&mut self, mark: Option<Mark>) {
+        if mark.is_some() || self.rare.is_some() {
+            self.rare.get_or_insert_default().mark = mark;
         }
     }
 

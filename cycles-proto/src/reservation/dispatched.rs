@@ -17,7 +17,14 @@ impl Reservation {
 
     /// Notes that the latest request is not charged.
     pub(crate) fn not_charged(&mut self) {
-        self.change_held(|held| held.dispatches.take_back());
+        let mut is_any_open = true;
+        self.change_held(|held| {
+            held.dispatches.take_back();
+            is_any_open = held.dispatches.is_any_open();
+        });
+        if !is_any_open {
+            self.common.remove_mark();
+        }
     }
 
     /// Sets what is charged if the action was dispatched and ends without a cost.

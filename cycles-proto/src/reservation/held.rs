@@ -221,6 +221,10 @@ impl Held {
         let record = common
             .record(&self.grant.reservation_id, request, now)
             .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
+        let record = match common.mark_key() {
+            Some(mark) => record.in_place_of_mark(mark),
+            None => record,
+        };
         // A new cost replaces one that could not be accepted, but not an item that could not be counted.
         let untaken = self.untaken.take();
         if let Some(why) = untaken.filter(|why| why.is_of_an_item()) {
@@ -286,6 +290,7 @@ impl Held {
         let until = self.heartbeat.lasts_until();
         let ttl = Duration::from_millis(self.ttl_ms);
         let until = until.unwrap_or_else(|| now.mono.saturating_add(ttl));
+        common.remove_mark();
         let (heartbeat, mut scene) = self.heartbeat(common, now);
         heartbeat.dismiss(&mut scene);
         let id = self.grant.reservation_id.clone();
@@ -294,6 +299,7 @@ impl Held {
 
     /// Something was or may have been spent, so the budget is not given back before the lease ends.
     fn leave_to_expire(&mut self, common: &mut Common, now: Now) -> Phase {
+        common.leave_mark();
         let (heartbeat, mut scene) = self.heartbeat(common, now);
         heartbeat.dismiss(&mut scene);
         Phase::ended(Outcome::Released(Released::LeftToExpire(None)))

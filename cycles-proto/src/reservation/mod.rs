@@ -25,6 +25,7 @@ mod dispatched;
 mod facts;
 pub(crate) mod heartbeat;
 mod held;
+mod mark;
 mod phase;
 mod releasing;
 mod reserving;
@@ -51,7 +52,7 @@ use crate::journal::record::{JournalRecord, Purpose};
 use crate::meter::{End, Meter, Settle};
 use crate::models::{
     Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest, ReservationCreateResponse,
-    ReservationExtendResponse, ReservationId,
+    ReservationExtendResponse,
 };
 use crate::outcome::{
     Error, Failure, FailureKind, Grant, InvalidCommit, OperationKind, Outcome, Receipt, ReleaseReason,
@@ -68,8 +69,6 @@ use crate::wire::{Answer, Reader, Reads};
 pub struct Reservation {
     common: Common,
     phase: Phase,
-    /// The reservation's id, if it is a run.
-    run: Option<Box<ReservationId>>,
 }
 
 impl Reservation {
@@ -87,7 +86,6 @@ impl Reservation {
         Ok(Self {
             common,
             phase: Phase::Reserving(Box::new(reserving)),
-            run: None,
         })
     }
 
@@ -132,7 +130,6 @@ impl Reservation {
         Self {
             common,
             phase: Phase::Resumed(Box::new(settlement)),
-            run: None,
         }
     }
 
@@ -149,11 +146,16 @@ impl Reservation {
                 return Step::Notify(event.with_info(self.common.info.as_ref()));
             }
             let common = &mut self.common;
+            // Before a release: if the process dies in between, the mark of an action that costs nothing is gone.
+            if let Some(step) = common.poll_mark() {
+                return step;
+            }
             let step = match &mut self.phase {
                 Phase::Reserving(reserving) => Ok(Some(reserving.poll(common, now))),
                 Phase::Verifying(verifying) => Ok(Some(verifying.poll(common, now))),
                 Phase::Held(held) => held.poll(common, now),
                 Phase::Releasing(releasing) => releasing.poll(common, now).map(Some),
+                Phase::Ended(_) if common.is_marking() => Ok(Some(Step::Wait(None))),
                 Phase::Ended(_) => Ok(Some(Step::Done)),
                 Phase::Resumed(settlement) => match (settlement.poll(now), settlement.outcome()) {
                     (Step::Done, Some(receipt)) => Err(Phase::ended(Outcome::Settled(receipt.clone()))),
@@ -251,6 +253,9 @@ impl Reservation {
     /// Reports that a change to the journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         self.common.at(now);
+        if self.common.handle_mark_stored(ticket, &stored) {
+            return;
+        }
         if let Phase::Held(held) = &mut self.phase
             && !ticket.is_of_a_settlement()
         {
@@ -258,6 +263,9 @@ impl Reservation {
         }
         if let Some(settlement) = self.phase.settlement_mut() {
             settlement.handle_stored(ticket, stored);
+            if !settlement.is_only_in_memory() {
+                self.common.forget_mark();
+            }
         }
         if let Phase::Held(held) = &mut self.phase {
             held.note_record_stored();
@@ -384,7 +392,7 @@ impl Reservation {
 
     /// Whether the reservation has ended and all its events have been handed out. Until then, poll it.
     pub fn is_done(&self) -> bool {
-        matches!(self.phase, Phase::Ended(_)) && self.common.events.is_empty()
+        matches!(self.phase, Phase::Ended(_)) && self.common.events.is_empty() && !self.common.is_marking()
     }
 
     /// The receipt for a caller that waits for its cost, if there is one yet; see [`Settlement::receipt`].
@@ -429,6 +437,9 @@ impl Reservation {
     /// Goes to the next phase. The end of a reservation is reported once, even if a late grant is released after it.
     fn enter(&mut self, now: Now, next: Phase) {
         let last = core::mem::replace(&mut self.phase, next);
+        if let Phase::Ended(outcome) = &self.phase {
+            self.common.end_mark(outcome);
+        }
         if let Phase::Ended(outcome) = &self.phase
             && !core::mem::replace(&mut self.common.has_ended, true)
         {

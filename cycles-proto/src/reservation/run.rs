@@ -53,7 +53,7 @@ impl Reservation {
         let (common, held) = self.held()?;
         held.begin_run(common, now, options)?;
         let id = held.grant.reservation_id.clone();
-        self.run = Some(Box::new(id));
+        self.common.set_run(id);
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl Reservation {
     /// Whether the run's end has begun: its total is being settled, or its budget is given back.
     pub(crate) fn is_ending_run(&self) -> bool {
         let is_held = |held: &Held| held.settlement().is_none();
-        self.run.is_some() && !self.phase.holding().is_some_and(is_held)
+        self.common.run().is_some() && !self.phase.holding().is_some_and(is_held)
     }
 
     /// Whether nothing waits for this total any more: its store was answered, or there is nothing to wait for.
@@ -178,14 +178,14 @@ impl Reservation {
 
     /// The run, if it may begin a step that asks for this.
     fn run_that_goes_on(&mut self, now: Now, ask: Ask<'_>) -> Result<&mut Draws, Error> {
-        let Some(id) = self.run.clone() else {
+        let Some(id) = self.common.run().cloned() else {
             return Err(InvalidCommit::NotHeld.into());
         };
         let is_lost = ask.is_lost || self.is_lost(now);
         let is_settling = self.phase.settlement().is_some();
         let over = |why| {
             Error::RunOver(Box::new(RunOver {
-                reservation_id: (*id).clone(),
+                reservation_id: id.clone(),
                 step: ask.name.map(Into::into),
                 why,
             }))
@@ -203,11 +203,11 @@ impl Reservation {
     }
 
     fn exhausted(&self, ask: Ask<'_>, too_little: &TooLittle) -> Error {
-        let (Some(id), Some(run)) = (&self.run, self.draws()) else {
+        let (Some(id), Some(run)) = (self.common.run(), self.draws()) else {
             return InvalidCommit::NotHeld.into();
         };
         Error::RunExhausted(Box::new(RunExhausted::new(
-            (**id).clone(),
+            id.clone(),
             ask.name,
             ask.amount.clone(),
             too_little.left,
@@ -220,10 +220,10 @@ impl Reservation {
     /// Reports the cost of a step that ends after its run, which was abandoned meanwhile.
     fn come_too_late(&mut self, actual: &Amount) -> InvalidCommit {
         let why = InvalidCommit::AlreadyCommitted;
-        if let (Some(id), 1..) = (&self.run, actual.amount) {
+        if let (Some(id), 1..) = (self.common.run().cloned(), actual.amount) {
             self.common.events.push(Event::CostNotTaken {
                 info: None,
-                reservation_id: (**id).clone(),
+                reservation_id: id,
                 why: Box::new(why.clone()),
                 charged: None,
             });

@@ -3,6 +3,8 @@
 use super::Session;
 use super::entry::ReservationKey;
 use super::runs::StepKey;
+use crate::outcome::NotMarked;
+use crate::time::Now;
 use crate::with_cycles_config::OnError;
 
 /// None of these has an effect on a cost that was handed over, or once the reservation or the step has ended.
@@ -16,10 +18,34 @@ impl Session {
         self.act(key.0, |machine| machine.dispatched());
     }
 
+    /// Like [`dispatched`](Self::dispatched), and marks that on disk, so that it is known even if this process dies: later
+    /// runs report the action with its estimate ([`Event::UnknownCostLeft`](crate::Event::UnknownCostLeft)), and never
+    /// charge it by themselves. Let the request leave once it is [marked](Self::marked).
+    ///
+    /// The mark is gone once the action's cost is in its own record or in the ledger, or costs nothing. It stays if the
+    /// policy is [`OnError::Hold`].
+    ///
+    /// # Errors
+    /// [`NotMarked`], if it is known already that there will be no mark.
+    pub fn dispatched_durably(&mut self, now: Now, key: ReservationKey) -> Result<(), NotMarked> {
+        let now = self.at(now);
+        let marking = self.act(key.0, |machine| machine.dispatched_durably(now));
+        self.schedule(key.0);
+        marking.unwrap_or(Err(NotMarked::NotHeld))
+    }
+
+    /// Whether the last [durable](Self::dispatched_durably) request of the action is marked on disk, or why not. `None`
+    /// means to keep waiting, for at most [five seconds](crate::journal::STORE_DEADLINE).
+    pub fn marked(&self, key: ReservationKey) -> Option<Result<(), NotMarked>> {
+        let machine = self.machine(key);
+        machine.map_or(Some(Err(NotMarked::NotHeld)), |machine| machine.marked())
+    }
+
     /// Takes the latest [`dispatched`](Self::dispatched) back: the provider refused that request, and it costs nothing.
     /// Earlier requests that were not taken back may still have to be paid for, and what was reported as spent stays.
     pub fn not_charged(&mut self, key: ReservationKey) {
         self.act(key.0, |machine| machine.not_charged());
+        self.schedule(key.0);
     }
 
     /// Sets what is charged if the action is [dispatched](Self::dispatched) and ends without a cost. Default:

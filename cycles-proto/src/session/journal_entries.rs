@@ -10,33 +10,12 @@ use super::caller::{Caller, Principal};
 use super::entry::Entry;
 use super::{ReservationKey, Session};
 use crate::journal::record::Mode;
-use crate::journal::{EntryError, JournalEntry, JournalRecord, RecordId, check_kind};
+use crate::journal::{EntryChange, EntryError, EntryKind, JournalEntry, JournalRecord, RecordId, check_kind};
 use crate::models::{ErrorCode, ReservationDetail, ReservationStatus};
 use crate::outcome::{Error, Receipt, is_open};
 use crate::reservation::Reservation;
 use crate::settlement::may_be_forgotten;
 use crate::time::{Now, UnixMillis};
-
-/// What a person wants to do with an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EntryChange {
-    /// Send the cost again under its own key.
-    Retry {
-        /// Whether to send it even if the server may have forgotten the key, or if a run may still be adding to it.
-        is_forced: bool,
-    },
-    /// Charge the cost as an event under its own key, because its reservation has expired.
-    AsEvent {
-        /// As above.
-        is_forced: bool,
-    },
-    /// Give the cost up.
-    Discard {
-        /// Whether to do so even if a run may still be adding to it.
-        is_forced: bool,
-    },
-}
 
 /// Entries of the journal.
 impl Session {
@@ -64,7 +43,7 @@ impl Session {
                 }
                 None => None,
             };
-            entry.is_in_progress = own.is_some();
+            entry.is_in_progress |= own.is_some();
             entry.next_attempt = planned.or(entry.next_attempt);
         }
     }
@@ -83,7 +62,7 @@ impl Session {
         let now = self.at(now);
         self.check(caller)?;
         let is_discarded = matches!(change, EntryChange::Discard { .. });
-        check_kind(entry.kind, is_discarded, change.is_forced())?;
+        check_kind(entry.kind, change)?;
         let Some(id) = entry.id() else {
             return match is_discarded {
                 true => Ok(()),
@@ -94,7 +73,7 @@ impl Session {
             return Err(EntryError::InProgress);
         }
         let recorded_at = entry.recorded_at.unwrap_or_default();
-        change.check_age(entry.mode, recorded_at, now)
+        check_age(change, entry.mode, recorded_at, now)
     }
 
     /// Sends a record again that was brought back, or charges it as an event. Wait for its
@@ -111,7 +90,7 @@ impl Session {
     ) -> Result<ReservationKey, EntryError> {
         let now = self.at(now);
         self.check(caller)?;
-        change.check_age(Some(record.mode()), record.recorded_at(), now)?;
+        check_age(change, Some(record.mode()), record.recorded_at(), now)?;
         let is_event = matches!(change, EntryChange::AsEvent { .. });
         if is_event && record.clone().into_event().is_none() {
             return Err(EntryError::NoEvent);
@@ -127,11 +106,18 @@ impl Session {
             Some(_) => record.with_not_before(now.wall),
             None => record,
         };
+        if matches!(change, EntryChange::ChargeEstimate { .. }) {
+            self.note_mark_decided(caller, &id);
+        }
         let config = Arc::clone(&caller.config);
-        let machine = match (is_event, change.is_forced()) {
-            (true, is_forced) => Reservation::resume_as_event(config, record, seed, now, is_forced),
-            (false, true) => Reservation::resume_forced(config, record, seed, now),
-            (false, false) => Reservation::resume(config, record, seed, now),
+        let machine = match change {
+            EntryChange::AsEvent { is_forced } => {
+                Reservation::resume_as_event(config, record, seed, now, is_forced)
+            }
+            EntryChange::Retry { is_forced: true } => Reservation::resume_forced(config, record, seed, now),
+            EntryChange::Retry { is_forced: false }
+            | EntryChange::ChargeEstimate { .. }
+            | EntryChange::Discard { .. } => Reservation::resume(config, record, seed, now),
         };
         let mut reservation = Entry::new(machine, caller.principal, caller.observer);
         reservation.record = Some(Box::new(id));
@@ -154,11 +140,20 @@ impl Session {
     /// Notes that the file of this entry was discarded.
     pub fn note_discarded(&mut self, caller: &Caller, entry: &JournalEntry) {
         let Some(id) = entry.id() else { return };
+        if entry.kind == EntryKind::Dispatched {
+            return self.note_mark_decided(caller, id);
+        }
         self.principals
             .replay(caller.principal, |replayer| replayer.forget(id));
         if let Some(state) = self.principals.get_mut(caller.principal) {
             state.tally.note_discarded(id);
             state.last_errors.forget(id);
+        }
+    }
+
+    fn note_mark_decided(&mut self, caller: &Caller, mark: &RecordId) {
+        if let Some(state) = self.principals.get_mut(caller.principal) {
+            state.tally.note_mark_decided(mark);
         }
     }
 
@@ -171,26 +166,22 @@ impl Session {
     }
 }
 
-impl EntryChange {
-    fn is_forced(self) -> bool {
-        match self {
-            Self::Retry { is_forced } | Self::AsEvent { is_forced } | Self::Discard { is_forced } => {
-                is_forced
-            }
-        }
-    }
-
-    /// Refuses to send an event whose key the server may have forgotten.
-    fn check_age(self, mode: Option<Mode>, recorded_at: UnixMillis, now: Now) -> Result<(), EntryError> {
-        let sends_an_event = match self {
-            Self::Retry { .. } => mode == Some(Mode::Event),
-            Self::AsEvent { .. } => true,
-            Self::Discard { .. } => false,
-        };
-        match sends_an_event && !self.is_forced() && may_be_forgotten(recorded_at, now.wall) {
-            true => Err(EntryError::MayCountTwice),
-            false => Ok(()),
-        }
+/// Refuses to send an event whose key the server may have forgotten.
+fn check_age(
+    change: EntryChange,
+    mode: Option<Mode>,
+    recorded_at: UnixMillis,
+    now: Now,
+) -> Result<(), EntryError> {
+    let sends_an_event = match change {
+        EntryChange::Retry { .. } => mode == Some(Mode::Event),
+        EntryChange::AsEvent { .. } => true,
+        // The key of a mark was never sent.
+        EntryChange::ChargeEstimate { .. } | EntryChange::Discard { .. } => false,
+    };
+    match sends_an_event && !change.is_forced() && may_be_forgotten(recorded_at, now.wall) {
+        true => Err(EntryError::MayCountTwice),
+        false => Ok(()),
     }
 }
 

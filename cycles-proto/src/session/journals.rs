@@ -72,6 +72,7 @@ impl Session {
             return false;
         };
         state.tally.note_scan(scanned.quarantined, scanned.unread);
+        state.tally.note_marks(scanned.unknown);
         for record in &scanned.records {
             state.tally.note_found(record.id());
         }
@@ -94,8 +95,13 @@ impl Session {
         let principal = reservation.principal;
         let puts = match &write {
             JournalWrite::Put(record) => Some(Box::new(record.id().clone())),
-            // The total of a run becomes a record only at its end.
-            JournalWrite::PutRun(_) | JournalWrite::Remove(_) | JournalWrite::SetAside(..) => None,
+            // The total of a run becomes a record only at its end, and a mark never by itself.
+            JournalWrite::PutRun(_)
+            | JournalWrite::PutMark(_)
+            | JournalWrite::RemoveMark(_)
+            | JournalWrite::LeaveMark(_)
+            | JournalWrite::Remove(_)
+            | JournalWrite::SetAside(..) => None,
         };
         if let (JournalWrite::Put(record), None) = (&write, &reservation.record) {
             reservation.record = Some(Box::new(record.id().clone()));

@@ -1,9 +1,10 @@
 //! The steps that a session asks its driver for.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use super::caller::{ObserverId, Principal};
-use crate::journal::{JournalRecord, JournalWrite};
+use crate::journal::{JournalRecord, JournalWrite, RecordId};
 use crate::outcome::Event;
 use crate::ticket::Ticket;
 use crate::wire::Call;
@@ -49,6 +50,8 @@ pub struct Scanned {
     pub quarantined: usize,
     /// The number of files that may be records but could not be read.
     pub unread: usize,
+    /// The marks that other clients left: actions that may have cost something that nobody knows.
+    pub unknown: BTreeSet<RecordId>,
     /// Whether this process took the claim before it read the records. At most one process has the claim and settles
     /// the records. A process without the claim leaves the records, for half a minute, to the process that has it.
     pub has_claim: bool,

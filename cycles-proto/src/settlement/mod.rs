@@ -81,7 +81,7 @@ pub struct Settlement {
 #[derive(Debug)]
 enum Stage {
     /// A change to the journal has to be made.
-    Write(JournalWrite, Then),
+    Write(Box<JournalWrite>, Then),
     Writing(Ticket, Then),
     /// An attempt has to be made at this time.
     Attempt(Request, Duration),
@@ -105,7 +105,10 @@ impl Settlement {
     /// Settles a new cost, whose record is not stored yet.
     pub fn new(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
         let stage = if config.journal_enabled {
-            Stage::Write(JournalWrite::Put(record.clone()), Then::Settle(now.mono))
+            Stage::Write(
+                Box::new(JournalWrite::Put(record.clone())),
+                Then::Settle(now.mono),
+            )
         } else {
             Stage::Attempt(Request::Settle, now.mono)
         };
@@ -123,7 +126,7 @@ impl Settlement {
     ) -> Self {
         let stage = if !force && judge::is_stale(&record, now.wall) {
             let aside = JournalWrite::SetAside(record.clone(), Aside::Stale);
-            Stage::Write(aside, Then::Finish(Receipt::Stale))
+            Stage::Write(Box::new(aside), Then::Finish(Receipt::Stale))
         } else {
             Stage::Attempt(Request::Settle, not_before(&record, now))
         };
@@ -214,7 +217,7 @@ impl Settlement {
             }
             Stage::Write(write, then) => {
                 let (write, then) = (write.clone(), then.clone());
-                self.write(write, then)
+                self.write(*write, then)
             }
             Stage::Writing(..) => Step::Wait(None),
             Stage::Attempt(_, at) if *at > now.mono => Step::Wait(Some(*at)),
@@ -349,7 +352,7 @@ impl Settlement {
         match next {
             Move::Finish(settled) => {
                 let write = JournalWrite::Remove(self.record.id().clone());
-                self.stage = Stage::Write(write, Then::Finish(settled));
+                self.stage = Stage::Write(Box::new(write), Then::Finish(settled));
             }
             Move::TryAgain { may_be_done, pause } => {
                 self.may_have_counted |= request == Request::Settle && may_be_done;
@@ -405,7 +408,8 @@ impl Settlement {
             info: None,
             reservation_id,
         });
-        self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), Then::Settle(now.mono));
+        let put = JournalWrite::Put(self.record.clone());
+        self.stage = Stage::Write(Box::new(put), Then::Settle(now.mono));
     }
 
     /// Plans another attempt after a wait. A pause that the server asked for is stored first, and so is a record that
@@ -426,7 +430,7 @@ impl Settlement {
             self.record = self.record.clone().with_not_before(floor);
         }
         if pause.is_some() || self.only_in_memory {
-            self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), then);
+            self.stage = Stage::Write(Box::new(JournalWrite::Put(self.record.clone())), then);
         } else {
             self.go_on(then);
         }
@@ -434,7 +438,7 @@ impl Settlement {
 
     fn set_aside(&mut self, aside: Aside, settled: Receipt) {
         let write = JournalWrite::SetAside(self.record.clone(), aside);
-        self.stage = Stage::Write(write, Then::Finish(settled));
+        self.stage = Stage::Write(Box::new(write), Then::Finish(settled));
     }
 }
 

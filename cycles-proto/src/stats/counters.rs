@@ -192,6 +192,7 @@ impl Counters {
             | Event::CommitTrimmed { .. }
             | Event::JournalFailed { .. }
             | Event::RecordUnreadable { .. }
+            | Event::UnknownCostLeft { .. }
             | Event::SecondCost { .. }
             | Event::RecordsElsewhere { .. }
             | Event::SettlementFailed { retry_in: None, .. }

@@ -17,9 +17,9 @@ pub use default_client::{default_client, set_default_client, with_default_client
 pub use cycles_client::run::{CompletedStep, Kept, Run, RunBudget, RunConfig, Step, StepContext};
 pub use cycles_client::{
     Advance, BoxError, Client, Clock, Close, Committing, Completed, CyclesContext, Done, Flushed,
-    GuardContext, HeartbeatPolicy, Hold, Journal, Lease, Metered, NotCompleted, Observer, OnError, Releasing,
-    ReservationGuard, Settling, TestClock, Tick, Ticker, Transport, WithCyclesConfig, try_with_cycles,
-    with_cycles,
+    GuardContext, HeartbeatPolicy, Hold, Journal, Lease, Marking, Metered, NotCompleted, NotMarked, Observer,
+    OnError, Releasing, ReservationGuard, Settling, TestClock, Tick, Ticker, Transport, WithCyclesConfig,
+    try_with_cycles, with_cycles,
 };
 pub use cycles_host::HttpOptions;
 pub use cycles_proto as proto;

@@ -13,6 +13,7 @@ use tracing::Span;
 
 use crate::engine::Handle;
 use crate::guard::ReservationGuard;
+use crate::marking::Marking;
 use crate::span::{self, ActionSpan};
 
 thread_local! {
@@ -121,6 +122,22 @@ impl GuardContext {
     /// has ended.
     pub fn dispatched(&self) {
         self.handle.dispatched();
+    }
+
+    /// Like [`dispatched`](Self::dispatched), and also writes that to disk, so that it is not forgotten if this process
+    /// dies. Takes effect at once; await the future, or [wait](Marking::wait) for it, before the request leaves. That
+    /// takes as long as a sync of the disk; if the mark is there already, no time at all.
+    ///
+    /// What a process leaves that dies then is never charged by itself. Later clients report it with its estimate
+    /// ([`Event::UnknownCostLeft`](crate::Event::UnknownCostLeft), [`Flushed::unknown`](crate::Flushed::unknown),
+    /// [`entries`](crate::Journal::entries)), and a person charges it with
+    /// [`charge_estimate`](crate::Journal::charge_estimate) or discards it. Once the action has ended in this process, the
+    /// mark is gone, except with [`OnError::Hold`](crate::OnError::Hold).
+    ///
+    /// # Errors
+    /// The future resolves to [`NotMarked`](crate::NotMarked) if the mark could not be written, or if there is no journal.
+    pub fn dispatched_durably(&self) -> Marking {
+        Marking::new(&self.handle)
     }
 
     /// Takes the latest [`dispatched`](Self::dispatched) back: the provider refused the request, so it costs nothing. If

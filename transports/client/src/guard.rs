@@ -21,6 +21,7 @@ use cycles_proto::{Error, InvalidCommit, Receipt, UnixMillis};
 use crate::client::Client;
 use crate::context::Lease;
 use crate::engine::{Handle, HeldTime};
+use crate::marking::Marking;
 
 /// A reservation whose lease is kept alive until it is committed, released or dropped.
 ///
@@ -153,6 +154,16 @@ impl ReservationGuard {
     /// Does not block. Another call, for another request, changes nothing about the charge.
     pub fn dispatched(&self) {
         self.held.handle.dispatched();
+    }
+
+    /// Like [`dispatched`](Self::dispatched), and also writes that to disk, so that it is not forgotten if this process
+    /// dies. Takes effect at once; await the future, or [wait](Marking::wait) for it, before the request leaves. See
+    /// [`GuardContext::dispatched_durably`](crate::GuardContext::dispatched_durably).
+    ///
+    /// # Errors
+    /// The future resolves to [`NotMarked`](crate::NotMarked) if the mark could not be written, or if there is no journal.
+    pub fn dispatched_durably(&self) -> Marking {
+        Marking::new(&self.held.handle)
     }
 
     /// Takes the latest [`dispatched`](Self::dispatched) back: the provider refused the request, so it costs nothing. If

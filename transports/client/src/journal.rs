@@ -42,8 +42,8 @@ impl Journal {
     /// - Costs are sent even if the server may have forgotten their keys. **This may charge a cost twice**: if an attempt
     ///   got through back then and only its response was lost, the server may not remember it. Look for the cost in the
     ///   ledger first.
-    /// - The files of runs are settled or discarded even if their owners are not known to be gone. If one is alive after
-    ///   all, what it spends later may not be charged.
+    /// - The files of runs and the marks of dispatched actions are settled or discarded even if their owners are not known
+    ///   to be gone. If one is alive after all, what it spends later may not be charged.
     #[must_use]
     pub fn forced(self) -> Self {
         Self {
@@ -108,6 +108,21 @@ impl Journal {
         self.send(entry, change).await
     }
 
+    /// Charges the estimate of a [dispatched](cycles_proto::journal::EntryKind::Dispatched) action whose cost nobody
+    /// knows, because you have found that its provider did charge for it, and returns the receipt after the first attempt.
+    /// The estimate is committed under the key of the mark; only if the ledger says that the reservation has expired, it
+    /// is charged as an event under the same key. To charge another amount, use `create_event`, and
+    /// [`discard`](Self::discard) the mark.
+    ///
+    /// # Errors
+    /// [`EntryError::OwnerRuns`] while the process that runs the action lives, [`EntryError::OwnerUnknown`] if that cannot
+    /// be known, unless [`forced`](Self::forced); [`EntryError::NotDispatched`] if the entry is no mark; and any other
+    /// [`EntryError`].
+    pub async fn charge_estimate(&self, entry: &JournalEntry) -> Result<Receipt, EntryError> {
+        let is_forced = self.is_forced;
+        self.send(entry, EntryChange::ChargeEstimate { is_forced }).await
+    }
+
     /// Gives the cost of an entry up: renames its file so that it ends in `.discarded`, and returns its new path. No SDK
     /// reads such files; [`retry`](Self::retry) takes the cost back. A pending cost that the process which made it is
     /// still sending may be charged all the same.
@@ -123,7 +138,7 @@ impl Journal {
             .engine
             .shared()
             .on_disk(ready.caller.principal(), move |shared, journal| {
-                let path = journal.discard(&entry)?;
+                let path = journal.discard(&entry, is_forced)?;
                 shared.with(|session, _| session.note_discarded(&caller, &entry));
                 Ok(path)
             });
@@ -152,7 +167,7 @@ impl Journal {
             .engine
             .shared()
             .on_disk(ready.caller.principal(), move |shared, journal| {
-                let record = journal.restore(&entry)?;
+                let record = journal.restore(&entry, change, shared.now().wall)?;
                 shared.settle_entry(&caller, record, change)
             });
         sending.await?.receipt().await

@@ -17,6 +17,7 @@ mod guard;
 #[cfg(feature = "async")]
 mod guard_meter;
 mod journal;
+mod marking;
 #[cfg(any(feature = "async", feature = "blocking"))]
 mod metered_stream;
 mod operations;
@@ -37,6 +38,7 @@ pub use context::{CyclesContext, GuardContext, Lease};
 pub use engine::{Background, Done, Run, Running, Tick, Ticker, Timer};
 pub use guard::{Committing, Releasing, ReservationGuard};
 pub use journal::Journal;
+pub use marking::Marking;
 #[cfg(any(feature = "async", feature = "blocking"))]
 pub use metered_stream::{Metered, Settling};
 pub use test_clock::{Advance, TestClock};
@@ -47,6 +49,7 @@ pub use cycles_host::Observer;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElsewhere};
+pub use cycles_proto::outcome::NotMarked;
 pub use cycles_proto::session::Close;
 pub use cycles_proto::with_cycles_config::{
     BoxError, HeartbeatPolicy, NotCompleted, OnError, WithCyclesConfig,

@@ -178,6 +178,13 @@ pub(crate) fn log(event: &Event) {
             unknown = %estimate,
             charged = shown(charged)
         ),
+        Event::UnknownCostLeft { file, .. } => line!(
+            error,
+            event,
+            "a process ended while its action's request was under way; nobody knows what it cost, and it is not charged: \
+             charge its estimate with `journal().charge_estimate`, or discard the mark",
+            file
+        ),
         Event::ChargedLess { actual, charged, .. } => line!(
             error,
             event,

@@ -22,8 +22,8 @@ pub use cycles_client::blocking::{
 };
 pub use cycles_client::run::{CompletedStep, RunBudget, RunConfig, Step};
 pub use cycles_client::{
-    Clock, Close, Completed, CyclesContext, Done, GuardContext, Hold, Lease, TestClock, Tick, Ticker,
-    Transport,
+    Clock, Close, Completed, CyclesContext, Done, GuardContext, Hold, Lease, Marking, NotMarked, TestClock,
+    Tick, Ticker, Transport,
 };
 pub use cycles_host::{HttpOptions, Observer};
 pub use cycles_proto as proto;

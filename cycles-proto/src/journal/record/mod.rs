@@ -40,6 +40,8 @@ pub struct JournalRecord {
     event_fallback_body: Option<Fallback>,
     recorded_at_ms: i64,
     not_before_ms: Option<i64>,
+    #[serde(rename = "dispatched", skip_serializing_if = "Mark::is_not_written")]
+    mark: Option<Box<Mark>>,
     /// The key in the body to send.
     #[serde(skip)]
     key: Option<IdempotencyKey>,
@@ -119,6 +121,7 @@ impl JournalRecord {
             }))),
             recorded_at_ms: i64::try_from(now.0).unwrap_or(i64::MAX),
             not_before_ms: None,
+            mark: None,
             id: RecordId::new(reservation.clone(), key.clone(), Some(actual)),
             key: Some(key),
         })
@@ -215,6 +218,47 @@ impl JournalRecord {
         self
     }
 
+    /// In a mark: what an action may have cost whose request has left. Then the record is of its estimate, and nobody
+    /// knows whether that was spent. `None` in the record of a known cost.
+    pub fn dispatched(&self) -> Option<&Amount> {
+        match self.mark.as_deref() {
+            Some(Mark::Is(estimate)) => Some(estimate),
+            Some(Mark::Was(_)) | None => None,
+        }
+    }
+
+    /// Returns the mark of an action that may have cost what the record says.
+    #[must_use]
+    pub(crate) fn into_mark(mut self) -> Self {
+        self.mark = self.actual().map(|estimate| Box::new(Mark::Is(estimate)));
+        self
+    }
+
+    /// Returns the record of a mark as a cost to settle, because a person has decided so. It is as old as that decision:
+    /// its key was never sent before.
+    #[must_use]
+    pub(crate) fn into_cost(mut self, now: UnixMillis) -> Self {
+        self.mark = None;
+        self.recorded_at_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
+        self
+    }
+
+    /// Returns the same record, in place of the mark under this key.
+    #[must_use]
+    pub(crate) fn in_place_of_mark(mut self, key: &IdempotencyKey) -> Self {
+        self.mark = Some(Box::new(Mark::Was(key.clone())));
+        self
+    }
+
+    /// The id of the mark whose place the record takes, if there is one. Also that of a run with this record.
+    pub(in crate::journal) fn mark_id(&self) -> RecordId {
+        let key = match self.mark.as_deref() {
+            Some(Mark::Was(key)) => key,
+            Some(Mark::Is(_)) | None => &self.id.key,
+        };
+        RecordId::new(self.reservation_id.clone(), key.clone(), None)
+    }
+
     /// Returns the same record, to be settled by an event; `None` if it has no body for one. The pause is dropped,
     /// because the server asked for it only for the commit.
     #[must_use]
@@ -229,6 +273,32 @@ impl JournalRecord {
         self.mode = Mode::Event;
         self.not_before_ms = None;
         Some(self)
+    }
+}
+
+/// What a record has to do with the mark of a dispatched action.
+#[derive(Clone, Debug)]
+enum Mark {
+    /// It is one, of this estimate.
+    Is(Amount),
+    /// It takes the place of the one under this key.
+    Was(IdempotencyKey),
+}
+
+impl Mark {
+    #[expect(clippy::ref_option, reason = "serde passes the field")]
+    fn is_not_written(mark: &Option<Box<Self>>) -> bool {
+        !matches!(mark.as_deref(), Some(Self::Is(_)))
+    }
+}
+
+impl Serialize for Mark {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Is(estimate) => estimate.serialize(serializer),
+            // Never written.
+            Self::Was(_) => serializer.serialize_none(),
+        }
     }
 }
 

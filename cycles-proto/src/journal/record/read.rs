@@ -4,7 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{Fallback, InvalidRecord, JournalRecord, Mode, RecordId, VERSION};
+use super::{Fallback, InvalidRecord, JournalRecord, Mark, Mode, RecordId, VERSION};
 use crate::models::{Action, Amount, IdempotencyKey, JsonObject, ReservationId, Subject};
 use crate::outcome::{ActualSource, Purpose};
 
@@ -62,6 +62,8 @@ struct File<'a> {
     recorded_at_ms: Lenient<i64>,
     #[serde(default)]
     not_before_ms: Lenient<i64>,
+    #[serde(default)]
+    dispatched: Lenient<Amount>,
 }
 
 /// A member that is absent (or null), valid, or invalid.
@@ -179,6 +181,7 @@ impl TryFrom<File<'_>> for JournalRecord {
             Mode::Commit => commit_body.as_deref(),
             Mode::Event => event_fallback_body.as_deref(),
         };
+        let mark = file.dispatched.optional("dispatched")?;
         let named = commit_body.as_deref().or(body);
         let id = RecordId::new(
             reservation_id.clone(),
@@ -196,6 +199,7 @@ impl TryFrom<File<'_>> for JournalRecord {
             event_fallback_body: event_fallback_body.map(Fallback::Written),
             recorded_at_ms: file.recorded_at_ms.optional("recorded_at_ms")?.unwrap_or(0),
             not_before_ms: file.not_before_ms.optional("not_before_ms")?,
+            mark: mark.map(|estimate| Box::new(Mark::Is(estimate))),
         })
     }
 }

@@ -6,7 +6,9 @@ use super::*;
 use crate::time::UnixMillis;
 
 /// A day after the records were written.
-const NOW: UnixMillis = UnixMillis(1_795_086_400_000);
+pub(super) const NOW: UnixMillis = UnixMillis(1_795_086_400_000);
+
+pub(super) const RETRY: EntryChange = EntryChange::Retry { is_forced: false };
 
 fn listed(disk: &mut Disk) -> Entries {
     entries(URL, NOW).run(|op| disk.execute(1, op)).unwrap()
@@ -57,15 +59,15 @@ fn a_listing_shows_every_file_that_is_or_may_be_a_cost_and_changes_nothing() {
     let record = "r.1 5 TOKENS, commit, k n, tenant:acme, 1d 0h old";
     let event = record.replace("commit", "event");
     let mut expected = [
-        "corrupt   \"a.corrupt\": the file is not a JSON object".to_owned(),
-        "corrupt   \"torn.json\": the record is cut off after 13 bytes".to_owned(),
-        format!("discarded {record}, \"b.discarded\""),
-        format!("pending   {record}, next attempt in 30s, {:?}", home()),
-        format!("rejected  {record}, {:?}", aside(Aside::Rejected, "K1")[0]),
-        format!("run       {record}, \"c.1.00000001.run\""),
-        format!("stale     {event}, {:?}", aside(Aside::Stale, "K1")[0]),
-        format!("temporary {record}, \"d.9.00000001.taken\""),
-        format!("waiting   {record}, {:?}", waiting("K2")),
+        "corrupt    \"a.corrupt\": the file is not a JSON object".to_owned(),
+        "corrupt    \"torn.json\": the record is cut off after 13 bytes".to_owned(),
+        format!("discarded  {record}, \"b.discarded\""),
+        format!("pending    {record}, next attempt in 30s, {:?}", home()),
+        format!("rejected   {record}, {:?}", aside(Aside::Rejected, "K1")[0]),
+        format!("run        {record}, \"c.1.00000001.run\""),
+        format!("stale      {event}, {:?}", aside(Aside::Stale, "K1")[0]),
+        format!("temporary  {record}, \"d.9.00000001.taken\""),
+        format!("waiting    {record}, {:?}", waiting("K2")),
     ];
     expected.sort();
     assert_eq!(shown, expected);
@@ -106,8 +108,8 @@ fn what_is_done_by_hand_and_interrupted_after_any_operation_loses_no_cost_and_le
                         let context = (lacks, &state, &entry, discards, operations);
                         let mut disk = start.clone();
                         let is_over = match discards {
-                            true => run(discard(URL, &entry), &mut disk, operations).is_some(),
-                            false => run(restore(URL, &entry), &mut disk, operations).is_some(),
+                            true => run(discard(URL, &entry, false), &mut disk, operations).is_some(),
+                            false => run(restore(URL, &entry, RETRY, NOW), &mut disk, operations).is_some(),
                         };
                         ends += 1;
                         let kept = contents(&disk.files);
@@ -157,7 +159,9 @@ fn a_record_that_was_set_aside_gets_its_name_back_or_waits_for_the_cost_that_has
                 disk.files.insert(home(), record("K2").to_json());
             }
             let entry = entry(&mut disk, kind);
-            let restored = restore(URL, &entry).run(|op| disk.execute(1, op)).unwrap();
+            let restored = restore(URL, &entry, RETRY, NOW)
+                .run(|op| disk.execute(1, op))
+                .unwrap();
             assert_eq!(restored.record.id(), record("K1").id());
             let name = if is_taken { waiting("K1") } else { home() };
             assert_eq!(
@@ -165,7 +169,7 @@ fn a_record_that_was_set_aside_gets_its_name_back_or_waits_for_the_cost_that_has
                 &Bytes::from(record("K1").to_json())
             );
             assert_eq!(disk.files.iter().count(), 1 + usize::from(is_taken));
-            let again = restore(URL, &entry).run(|op| disk.execute(1, op));
+            let again = restore(URL, &entry, RETRY, NOW).run(|op| disk.execute(1, op));
             assert!(
                 matches!(again, Err(EntryFailure::Refused(EntryError::Gone))),
                 "{again:?}"
@@ -187,7 +191,7 @@ fn a_file_that_is_not_the_cost_that_was_listed_is_left_alone() {
     disk.files.insert("x.corrupt", "another one");
     let before = contents(&disk.files);
     for entry in &entries {
-        let discarded = discard(URL, entry).run(|op| disk.execute(1, op));
+        let discarded = discard(URL, entry, false).run(|op| disk.execute(1, op));
         assert!(
             matches!(discarded, Err(EntryFailure::Refused(EntryError::Gone))),
             "{discarded:?}"
@@ -203,11 +207,13 @@ fn what_is_discarded_keeps_its_content_under_a_name_of_its_own_and_can_be_taken_
     for key in ["K1", "K2"] {
         disk.files.insert(home(), record(key).to_json());
         let entry = entry(&mut disk, EntryKind::Pending);
-        discard(URL, &entry).run(|op| disk.execute(1, op)).unwrap();
+        discard(URL, &entry, false).run(|op| disk.execute(1, op)).unwrap();
     }
     disk.files.insert("x.corrupt", "no record");
     let corrupt = entry(&mut disk, EntryKind::Corrupt);
-    discard(URL, &corrupt).run(|op| disk.execute(1, op)).unwrap();
+    discard(URL, &corrupt, false)
+        .run(|op| disk.execute(1, op))
+        .unwrap();
     let mut names: Vec<_> = disk.files.iter().map(|(name, _)| name.to_owned()).collect();
     names.sort();
     let stem = home().replace(".json", "");
@@ -222,7 +228,7 @@ fn what_is_discarded_keeps_its_content_under_a_name_of_its_own_and_can_be_taken_
     let second = discarded
         .find(|entry| entry.id() == Some(record("K2").id()))
         .unwrap();
-    restore(URL, &second)
+    restore(URL, &second, RETRY, NOW)
         .run(|op| disk.execute(1, op))
         .unwrap()
         .record

@@ -148,7 +148,10 @@ fn check(
     }
     let there = after.get(&(URL.to_owned(), ours.clone()));
     match write {
-        JournalWrite::PutRun(_) => {}
+        JournalWrite::PutRun(_)
+        | JournalWrite::PutMark(_)
+        | JournalWrite::RemoveMark(_)
+        | JournalWrite::LeaveMark(_) => {}
         JournalWrite::Put(record) => {
             let there = there.unwrap().iter().filter(|(name, _)| is_pending(name));
             let there: Vec<_> = there.map(|(_, bytes)| bytes.clone()).collect();

@@ -147,7 +147,12 @@ proptest! {
                     match write {
                         JournalWrite::Remove(_) => kept.remove(&cost),
                         JournalWrite::Put(_) | JournalWrite::SetAside(..) if changed.is_ok() => kept.insert(cost),
-                        JournalWrite::Put(_) | JournalWrite::PutRun(_) | JournalWrite::SetAside(..) => false,
+                        JournalWrite::Put(_)
+                        | JournalWrite::PutRun(_)
+                        | JournalWrite::PutMark(_)
+                        | JournalWrite::RemoveMark(_)
+                        | JournalWrite::LeaveMark(_)
+                        | JournalWrite::SetAside(..) => false,
                     };
                     changed.iter().for_each(|changed| seen.note(changed));
                 }

@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 
+use super::by_hand::{NOW, RETRY};
 use super::crashes::{disk, file_systems, states};
 use super::*;
 
@@ -12,7 +13,7 @@ enum Act {
     Change(Box<JournalWrite>),
     Scan,
     /// A person sends the cost of an entry again, or discards it.
-    Restore(Box<JournalEntry>),
+    Restore(Box<JournalEntry>, EntryChange),
     Discard(Box<JournalEntry>),
     /// Another SDK settles the cost under the reservation's name, and removes that file without checking it.
     SettleElsewhere,
@@ -70,10 +71,10 @@ fn stand(acts: &[Act], heard: &Heard) -> Stand {
                 changed.iter().for_each(|changed| seen.note(changed));
             }),
             Act::Scan => go_on(scan(URL), &mut heard).map(|scan| seen.note_scan(&scan.unwrap())),
-            Act::Restore(entry) => go_on(restore(URL, entry), &mut heard).map(|restored| {
+            Act::Restore(entry, how) => go_on(restore(URL, entry, *how, NOW), &mut heard).map(|restored| {
                 restored.iter().for_each(|restored| seen.note(&restored.changed));
             }),
-            Act::Discard(entry) => go_on(discard(URL, entry), &mut heard).map(|_| ()),
+            Act::Discard(entry) => go_on(discard(URL, entry, false), &mut heard).map(|_| ()),
             Act::SettleElsewhere => go_on(settle_elsewhere(), &mut heard),
         };
         if let Err(op) = next {
@@ -216,7 +217,7 @@ impl<'a> Orders<'a> {
             gone.extend(settled_elsewhere(acts, &self.pasts.values[*past].1));
             let over = self.stands[*past].over;
             for (place, act) in acts.iter().enumerate() {
-                if let Act::Restore(entry) | Act::Discard(entry) = act {
+                if let Act::Restore(entry, _) | Act::Discard(entry) = act {
                     aside.extend(entry.id().cloned());
                 }
                 let Act::Change(write) = act else { continue };
@@ -224,7 +225,12 @@ impl<'a> Orders<'a> {
                     JournalWrite::Put(record) if place < over => kept.insert(record.id().clone()),
                     JournalWrite::Remove(id) if place <= over => gone.insert(id.clone()),
                     JournalWrite::SetAside(record, _) => aside.insert(record.id().clone()),
-                    JournalWrite::Put(_) | JournalWrite::PutRun(_) | JournalWrite::Remove(_) => false,
+                    JournalWrite::Put(_)
+                    | JournalWrite::PutRun(_)
+                    | JournalWrite::PutMark(_)
+                    | JournalWrite::RemoveMark(_)
+                    | JournalWrite::LeaveMark(_)
+                    | JournalWrite::Remove(_) => false,
                 };
             }
         }
@@ -386,7 +392,7 @@ fn what_is_done_by_hand_beside_other_processes_loses_no_cost_in_any_order_of_the
         let listed = entries(URL, UnixMillis(0)).run(|op| before.clone().execute(1, op));
         let is_it = |entry: &JournalEntry| entry.id() == Some(record("K1").id());
         for entry in listed.unwrap().entries.into_iter().filter(is_it).map(Box::new) {
-            let by_hand = || [Act::Restore(entry.clone()), Act::Discard(entry.clone())];
+            let by_hand = || [Act::Restore(entry.clone(), RETRY), Act::Discard(entry.clone())];
             let others = [
                 switch("K1"),
                 remove("K1"),
@@ -403,6 +409,37 @@ fn what_is_done_by_hand_beside_other_processes_loses_no_cost_in_any_order_of_the
         }
     }
     assert!(moments > 1_000, "{moments}");
+}
+
+/// A person charges or discards a mark, while another does the same, its owner leaves it, or somebody looks.
+#[test]
+fn a_mark_that_several_persons_decide_about_becomes_one_cost_or_is_kept() {
+    let mark = record("K1").into_mark();
+    let charge = EntryChange::ChargeEstimate { is_forced: false };
+    let directories = [
+        directory(&[(mark_file_name(mark.id(), "7"), mark.clone())]),
+        directory(&[
+            (mark_file_name(mark.id(), "7"), mark.clone()),
+            (home(), record("K2")),
+        ]),
+    ];
+    let mut moments = 0;
+    for before in &directories {
+        let listed = entries(URL, NOW).run(|op| before.clone().execute(1, op)).unwrap();
+        let is_it = |entry: &JournalEntry| entry.kind == EntryKind::Dispatched;
+        let entry = Box::new(listed.entries.into_iter().find(is_it).unwrap());
+        let by_hand = [Act::Restore(entry.clone(), charge), Act::Discard(entry)];
+        for ours in &by_hand {
+            for other in by_hand
+                .iter()
+                .chain(&[remove("K2"), set_aside("K2", Aside::Rejected), Act::Scan])
+            {
+                let processes = [vec![ours.clone()], vec![other.clone()]];
+                moments += Orders::new(before, &processes, true).assert_nothing_is_lost();
+            }
+        }
+    }
+    assert!(moments > 500, "{moments}");
 }
 
 /// The other SDK removes what it settled by the name alone.

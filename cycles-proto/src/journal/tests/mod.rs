@@ -5,6 +5,7 @@ mod by_hand;
 mod crashes;
 mod hostile;
 mod interleaved;
+mod marks;
 mod runs;
 mod usual;
 

@@ -19,6 +19,7 @@ macro_rules! info_of {
             | Self::LeaseLost { info, .. }
             | Self::CostNotTaken { info, .. }
             | Self::CostUnknown { info, .. }
+            | Self::UnknownCostLeft { info, .. }
             | Self::CommitTrimmed { info, .. }
             | Self::JournalFailed { info, .. }
             | Self::SettlementFailed { info, .. }
@@ -56,6 +57,7 @@ impl Event {
             Self::LeaseLost { .. } => "lease_lost",
             Self::CostNotTaken { .. } => "cost_not_taken",
             Self::CostUnknown { .. } => "cost_unknown",
+            Self::UnknownCostLeft { .. } => "unknown_cost_left",
             Self::CommitTrimmed { .. } => "commit_trimmed",
             Self::JournalFailed { .. } => "journal_failed",
             Self::RecordUnreadable { .. } => "record_unreadable",
@@ -99,6 +101,7 @@ impl Event {
             | Self::LeaseLost { reservation_id, .. }
             | Self::CostNotTaken { reservation_id, .. }
             | Self::CostUnknown { reservation_id, .. }
+            | Self::UnknownCostLeft { reservation_id, .. }
             | Self::CommitTrimmed { reservation_id, .. }
             | Self::JournalFailed { reservation_id, .. }
             | Self::SecondCost { reservation_id, .. }
@@ -155,6 +158,7 @@ impl Event {
             | Self::LeaseLost { .. }
             | Self::CostNotTaken { .. }
             | Self::CostUnknown { .. }
+            | Self::UnknownCostLeft { .. }
             | Self::CommitTrimmed { .. }
             | Self::JournalFailed { .. }
             | Self::RecordUnreadable { .. }

@@ -86,6 +86,12 @@ impl Event {
                 map.some("unknown", Some(estimate))?;
                 map.some("charged", charged.as_ref())
             }
+            Self::UnknownCostLeft {
+                dispatched_at, file, ..
+            } => {
+                map.some("dispatched_at_ms", Some(dispatched_at.0))?;
+                map.some("file", Some(file))
+            }
             Self::CommitTrimmed { problem, .. } => map.shown("error", Some(problem)),
             Self::JournalFailed { failure, .. } => map.some("error", Some(&failure.message)),
             Self::RecordUnreadable { file, reason } => {

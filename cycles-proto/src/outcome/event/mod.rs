@@ -125,6 +125,22 @@ pub enum Event {
         /// nothing is charged, and the budget is held until its lease ends.
         charged: Option<Amount>,
     },
+    /// Something may have been spent that nobody reported, and it is not charged: the journal has the
+    /// [durable mark](crate::Session::dispatched_durably) of an action whose process has ended, or, where that cannot be
+    /// known, may have ended. Ask the provider what it cost; then charge its estimate with
+    /// [`ChargeEstimate`](crate::journal::EntryChange::ChargeEstimate), or discard the mark. Each client reports a mark
+    /// once.
+    #[non_exhaustive]
+    UnknownCostLeft {
+        /// What it was for, with the estimate.
+        info: Option<ReservationInfo>,
+        /// The reservation.
+        reservation_id: ReservationId,
+        /// When the request left, on the clock of the machine that sent it.
+        dispatched_at: UnixMillis,
+        /// The file of the mark.
+        file: String,
+    },
     /// Something other than the amount broke a limit and was left out of the commit. The commit continues.
     #[non_exhaustive]
     CommitTrimmed {

@@ -329,6 +329,9 @@ fn describe(write: &JournalWrite) -> String {
     match write {
         JournalWrite::Put(record) => format!("put {}", record.mode()),
         JournalWrite::PutRun(_) => "put the total".to_owned(),
+        JournalWrite::PutMark(_) => "put the mark".to_owned(),
+        JournalWrite::RemoveMark(_) => "remove the mark".to_owned(),
+        JournalWrite::LeaveMark(_) => "leave the mark".to_owned(),
         JournalWrite::Remove(_) => "remove".to_owned(),
         JournalWrite::SetAside(_, Aside::Rejected) => "set aside rejected".to_owned(),
         JournalWrite::SetAside(_, Aside::Stale) => "set aside stale".to_owned(),
@@ -345,6 +348,7 @@ fn tell(event: &Event) -> &'static str {
         Event::HeartbeatStopped { .. } => "heartbeat stopped",
         Event::LeaseLost { .. } => "lease lost",
         Event::CostNotTaken { .. } => "not taken",
+        Event::UnknownCostLeft { .. } => "unknown cost left",
         Event::CostUnknown { .. } => "unknown",
         Event::CommitTrimmed { .. } => "trimmed",
         Event::JournalFailed { .. } => "journal failed",

@@ -23,6 +23,8 @@ pub struct Tally {
     corrupt: usize,
     /// Files that may be records but could not be read in the last scan.
     unread: usize,
+    /// The marks of other clients that the last scan found, without those that a person has dealt with since.
+    unknown: BTreeSet<RecordId>,
 }
 
 impl Tally {
@@ -76,6 +78,16 @@ impl Tally {
         self.unread = unread;
     }
 
+    /// Notes the marks of other clients that a scan found.
+    pub(crate) fn note_marks(&mut self, left: BTreeSet<RecordId>) {
+        self.unknown = left;
+    }
+
+    /// Notes that a person charged or discarded a mark.
+    pub(crate) fn note_mark_decided(&mut self, mark: &RecordId) {
+        self.unknown.remove(mark);
+    }
+
     /// Notes that a scan found this record.
     pub fn note_found(&mut self, record: &RecordId) {
         self.late.remove(record);
@@ -116,6 +128,7 @@ impl Flushed {
             charged_less,
             ref late,
             unread,
+            ref unknown,
             ..
         } = tally;
         let is_read = !has_journal || journal.is_some_and(|replayer| replayer.is_complete(now));
@@ -125,6 +138,7 @@ impl Flushed {
             unrecorded,
             charged_less,
             set_aside: tally.set_aside(),
+            unknown: unknown.len(),
             running: 0,
             is_certain: is_read && unread == 0,
         }

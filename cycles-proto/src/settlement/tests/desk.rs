@@ -113,6 +113,7 @@ impl Desk {
                     | Event::LeaseLost { .. }
                     | Event::CostNotTaken { .. }
                     | Event::CostUnknown { .. }
+                    | Event::UnknownCostLeft { .. }
                     | Event::CommitTrimmed { .. }
                     | Event::RecordUnreadable { .. }
                     | Event::SecondCost { .. }
@@ -221,6 +222,9 @@ pub(super) fn describe(write: &JournalWrite) -> String {
             format!("put {}{floor}", record.mode())
         }
         JournalWrite::PutRun(_) => "put the total".to_owned(),
+        JournalWrite::PutMark(_) => "put the mark".to_owned(),
+        JournalWrite::RemoveMark(_) => "remove the mark".to_owned(),
+        JournalWrite::LeaveMark(_) => "leave the mark".to_owned(),
         JournalWrite::Remove(_) => "remove".to_owned(),
         JournalWrite::SetAside(_, Aside::Rejected) => "set aside rejected".to_owned(),
         JournalWrite::SetAside(_, Aside::Stale) => "set aside stale".to_owned(),

@@ -48,6 +48,10 @@ pub(super) struct Desk {
     pub(super) journal: BTreeMap<(Principal, RecordId), JournalRecord>,
     /// The totals of runs that have not ended, by key.
     pub(super) totals: BTreeMap<IdempotencyKey, JournalRecord>,
+    /// The marks of requests that have left.
+    pub(super) marks: Vec<JournalRecord>,
+    /// The marks that were left behind.
+    pub(super) left_marks: Vec<RecordId>,
     /// The principals whose journals it has the claim to.
     pub(super) claims: Vec<Principal>,
     /// The reservations made by `held`, in order.
@@ -96,6 +100,8 @@ impl Desk {
             sent: Vec::new(),
             journal: BTreeMap::new(),
             totals: BTreeMap::new(),
+            marks: Vec::new(),
+            left_marks: Vec::new(),
             claims: Vec::new(),
             ids: Vec::new(),
             seeds: 1,
@@ -209,9 +215,15 @@ impl Desk {
         match write {
             JournalWrite::Put(record) => {
                 self.totals.remove(&record.id().key);
+                // It takes the place of the mark.
+                self.marks
+                    .retain(|mark| mark.reservation_id() != record.reservation_id());
                 self.journal.insert((principal, record.id().clone()), record);
             }
             JournalWrite::PutRun(total) => drop(self.totals.insert(total.id().key.clone(), total)),
+            JournalWrite::PutMark(mark) => self.marks.push(mark),
+            JournalWrite::RemoveMark(id) => self.marks.retain(|mark| *mark.id() != id),
+            JournalWrite::LeaveMark(id) => self.left_marks.push(id),
             JournalWrite::Remove(id) => drop(self.journal.remove(&(principal, id))),
             JournalWrite::SetAside(record, _) => drop(self.journal.remove(&(principal, record.id().clone()))),
         }

@@ -5,6 +5,7 @@ mod closing;
 mod connections;
 mod desk;
 mod dispatched;
+mod durable_dispatch;
 mod ending;
 mod flushing;
 mod grants;

@@ -95,8 +95,11 @@ impl Driver {
             JournalWrite::Put(record) => {
                 self.journals.insert(id, record);
             }
-            // It is no record yet.
-            JournalWrite::PutRun(_) => {}
+            // It is no record yet, or never one by itself.
+            JournalWrite::PutRun(_)
+            | JournalWrite::PutMark(_)
+            | JournalWrite::RemoveMark(_)
+            | JournalWrite::LeaveMark(_) => {}
             JournalWrite::Remove(_) | JournalWrite::SetAside(..) => drop(self.journals.remove(&id)),
         }
         self.session.handle_stored(self.now, ticket, Ok(()));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 #[cfg(any(feature = "async", feature = "blocking"))]
 use cycles_proto::meter::{End, Meter, Settle};
 use cycles_proto::models::{Amount, CommitRequest, ReservationCreateRequest};
-use cycles_proto::outcome::ReleaseReason;
+use cycles_proto::outcome::{NotMarked, ReleaseReason};
 use cycles_proto::run::{RunBudget, RunOptions, Step};
 use cycles_proto::session::{EndedStep, KeepKey, Key, ReservationKey, Session, StepKey};
 use cycles_proto::with_cycles_config::OnError;
@@ -66,6 +66,12 @@ impl Handle {
         if self.check().is_ok() {
             self.shared().with(|session, _| session.dispatched(self.key));
         }
+    }
+
+    pub(crate) fn dispatched_durably(&self) -> Result<(), NotMarked> {
+        self.check().map_err(|_| NotMarked::Forked)?;
+        self.shared()
+            .with(|session, now| session.dispatched_durably(now, self.key))
     }
 
     pub(crate) fn not_charged(&self) {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cycles_host::journal::Claim;
-use cycles_proto::journal::{Entries, EntryError, JournalEntry, JournalRecord, JournalWrite, StoreFailure};
+use cycles_proto::journal::{
+    Entries, EntryChange, EntryError, JournalEntry, JournalRecord, JournalWrite, StoreFailure,
+};
 use cycles_proto::session::Scanned;
 use cycles_proto::{ConfigError, CyclesConfig, Event, Seed, UnixMillis};
 use shuttle::rand::{Rng, thread_rng};
@@ -65,12 +67,17 @@ impl Journal {
     }
 
     #[expect(clippy::unused_self, reason = "as the real one")]
-    pub(crate) fn restore(&self, _: &JournalEntry) -> Result<JournalRecord, EntryError> {
+    pub(crate) fn restore(
+        &self,
+        _: &JournalEntry,
+        _: EntryChange,
+        _: UnixMillis,
+    ) -> Result<JournalRecord, EntryError> {
         Err(EntryError::Gone)
     }
 
     #[expect(clippy::unused_self, reason = "as the real one")]
-    pub(crate) fn discard(&self, _: &JournalEntry) -> Result<PathBuf, EntryError> {
+    pub(crate) fn discard(&self, _: &JournalEntry, _: bool) -> Result<PathBuf, EntryError> {
         Err(EntryError::Gone)
     }
 

@@ -24,6 +24,9 @@ impl Journal {
         scanned.has_claim = claim.is_some();
         scanned.quarantined = found.quarantined();
         scanned.unread = found.unread();
+        if let Some(files) = self.files() {
+            scanned.unknown = found.unknown(&files.seen());
+        }
         scanned.events = events;
         scanned.records = found.into_records();
         Ok((scanned, claim))

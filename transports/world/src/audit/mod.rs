@@ -109,7 +109,11 @@ enum Cleared {
 fn total_of(write: &JournalWrite) -> Option<i64> {
     match write {
         JournalWrite::Put(record) | JournalWrite::PutRun(record) => Some(record.actual()?.amount),
-        JournalWrite::Remove(_) | JournalWrite::SetAside(..) => None,
+        JournalWrite::Remove(_)
+        | JournalWrite::SetAside(..)
+        | JournalWrite::PutMark(_)
+        | JournalWrite::RemoveMark(_)
+        | JournalWrite::LeaveMark(_) => None,
     }
 }
 
@@ -204,6 +208,7 @@ impl ReservationWatch {
                 }
                 job.notes.recorded_at = Some(total.recorded_at());
             }
+            JournalWrite::PutMark(_) | JournalWrite::RemoveMark(_) | JournalWrite::LeaveMark(_) => {}
             JournalWrite::Remove(_) if job.charges.is_empty() => {
                 return broken(
                     Rule::CostKept,

@@ -62,7 +62,9 @@ impl World {
                 .watch
                 .check_storing(&mut self.jobs[id.0], now, ticket, &write, is_late)
         });
-        if let JournalWrite::Put(record) | JournalWrite::PutRun(record) = &write {
+        if let JournalWrite::Put(record) | JournalWrite::PutRun(record) | JournalWrite::PutMark(record) =
+            &write
+        {
             let secret = caller.config().api_key().expose();
             checked = checked.and_then(|()| keeps_secret("a record", &record.to_json(), secret));
             self.by_reservation
@@ -280,6 +282,9 @@ fn described(write: &JournalWrite) -> String {
     match write {
         JournalWrite::Put(record) => format!("a record in {} mode", record.mode()),
         JournalWrite::PutRun(total) => format!("the total {:?}", total.actual()),
+        JournalWrite::PutMark(_) => "the mark".to_owned(),
+        JournalWrite::RemoveMark(_) => "the removal of the mark".to_owned(),
+        JournalWrite::LeaveMark(_) => "the mark that it leaves".to_owned(),
         JournalWrite::Remove(_) => "the removal of the record".to_owned(),
         JournalWrite::SetAside(_, aside) => format!("the record as {aside:?}"),
     }

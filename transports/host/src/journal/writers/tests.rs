@@ -67,14 +67,21 @@ impl Store for Notes {
         self.log.lock().unwrap().push(match write {
             JournalWrite::Put(_) => format!("put {id}"),
             JournalWrite::PutRun(_) => format!("put the total {id}"),
+            JournalWrite::PutMark(_) => format!("put the mark {id}"),
+            JournalWrite::RemoveMark(_) => format!("remove the mark {id}"),
+            JournalWrite::LeaveMark(_) => format!("leave the mark {id}"),
             JournalWrite::Remove(_) => format!("remove {id}"),
             JournalWrite::SetAside(..) => format!("set aside {id}"),
         });
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         match write {
             JournalWrite::Remove(_) if id.starts_with("broken") => Err(StoreFailure::new("broken")),
-            JournalWrite::Remove(_) => Ok(NeedsSync::No),
-            JournalWrite::Put(_) | JournalWrite::PutRun(_) | JournalWrite::SetAside(..) => Ok(NeedsSync::Yes),
+            JournalWrite::Remove(_) | JournalWrite::RemoveMark(_) => Ok(NeedsSync::No),
+            JournalWrite::Put(_)
+            | JournalWrite::PutRun(_)
+            | JournalWrite::PutMark(_)
+            | JournalWrite::LeaveMark(_)
+            | JournalWrite::SetAside(..) => Ok(NeedsSync::Yes),
         }
     }
 

@@ -1,0 +1,270 @@
+//! Files that belong to one client as long as it lives, under names that no SDK reads: the total of a run so far
+//! (`.run`), and the mark of an action whose request has left (`.dispatched`). The content of both is a record.
+//!
+//! A total that is committed too early would be charged, and the rest of the run lost, because a reservation is
+//! committed only once. A mark that is charged too early would be charged although the action goes on. So such a file
+//! belongs to its owner until the owner is known to be gone; its age proves nothing, because a live owner may only
+//! sleep. Then a scan renames a total to a record, which is settled like any other cost; a mark is only reported,
+//! because nobody knows whether it cost anything.
+//!
+//! When the owner knows the cost, it does the same: the record of the cost replaces what is in the file, in one step,
+//! and then the file is renamed. So there is never a record of the cost beside an older total or beside a mark, and at
+//! every moment one file has all that is known.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+
+use super::change::{Changed, place, prepare};
+use super::file::{File, Files};
+use super::op::{FileOp, OpFailure, OpOutcome, Owner};
+use super::record::{JournalRecord, RecordId, file_name, stem_of_cost};
+use super::temporary_file::{Temp, has_ending};
+
+/// What an owned file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owned {
+    Run,
+    Mark,
+}
+
+/// A file that belongs to this client.
+#[derive(Clone, Debug)]
+pub(super) struct OwnFile {
+    pub(super) kind: Owned,
+    pub(super) id: RecordId,
+}
+
+/// The file of the run that is settled under this key, while `owner` runs it: `v2-<sha256 of the reservation's id>.<half
+/// of the sha256 of the key>.<owner>.run`.
+pub fn run_file_name(reservation_and_key: &RecordId, owner: &str) -> String {
+    Owned::Run.file_name(reservation_and_key, owner)
+}
+
+/// The file that marks an action whose request has left, while `owner` runs it; its cost would be settled under this
+/// key: `v2-<sha256 of the reservation's id>.<half of the sha256 of the key>.<owner>.dispatched`.
+pub fn mark_file_name(reservation_and_key: &RecordId, owner: &str) -> String {
+    Owned::Mark.file_name(reservation_and_key, owner)
+}
+
+/// The lock file of an owner, which it keeps locked as long as it lives: `run-<owner>.lock`. No SDK reads it.
+pub fn owner_lock_name(owner: &str) -> String {
+    format!("{LOCK}{owner}.lock")
+}
+
+const LOCK: &str = "run-";
+
+/// In place of an owner, in the name of a mark whose action has ended without a cost.
+const NOBODY: &str = "ended";
+
+impl Owned {
+    const ALL: [Self; 2] = [Self::Run, Self::Mark];
+
+    const fn ending(self) -> &'static str {
+        match self {
+            Self::Run => ".run",
+            Self::Mark => ".dispatched",
+        }
+    }
+
+    /// What the file is, by its name.
+    pub(super) fn of(name: &OsStr) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| has_ending(name, kind.ending()))
+    }
+
+    fn file_name(self, id: &RecordId, owner: &str) -> String {
+        format!("{}.{owner}{}", stem_of_cost(&without_amount(id)), self.ending())
+    }
+
+    /// What the file is to say when it cannot be written.
+    const fn writing(self) -> &'static str {
+        match self {
+            Self::Run => "write the total of the run for",
+            Self::Mark => "write the mark of the dispatched request for",
+        }
+    }
+
+    const fn removing(self) -> &'static str {
+        match self {
+            Self::Run => "remove the total of the run for",
+            Self::Mark => "remove the mark of the dispatched request for",
+        }
+    }
+}
+
+/// The id of a run or a mark, whatever its amount is.
+pub(super) fn without_amount(id: &RecordId) -> RecordId {
+    RecordId {
+        actual: None,
+        ..id.clone()
+    }
+}
+
+/// The owner in the name of a temporary file for an owned one; `None` if it is not for one. Nobody relies on what it
+/// says: no step has ended with that total, and no request has left with that mark. So it is never used.
+pub(super) fn owner_of_unfinished(temp: &OsStr) -> Option<&str> {
+    let temp = temp.to_str()?.strip_suffix(".tmp")?;
+    let name = Owned::ALL
+        .into_iter()
+        .find_map(|kind| Some(temp.split_once(&format!("{}.", kind.ending()))?.0))?;
+    let (_, owner) = name.rsplit_once('.')?;
+    Some(owner)
+}
+
+/// The owner in the name of an owned file.
+pub(super) fn owner_in(name: &OsStr) -> Option<&str> {
+    let kind = Owned::of(name)?;
+    let (_, owner) = name.to_str()?.strip_suffix(kind.ending())?.rsplit_once('.')?;
+    Some(owner)
+}
+
+/// The owner in the name of a lock file.
+pub(super) fn owner_of_lock(name: &OsStr) -> Option<&str> {
+    name.to_str()?.strip_prefix(LOCK)?.strip_suffix(".lock")
+}
+
+/// Stores the total of a run, or a mark, in place of the one before.
+pub(super) async fn put_owned(
+    files: &Files<'_>,
+    kind: Owned,
+    record: &JournalRecord,
+) -> Result<Changed, OpFailure> {
+    prepare(files).await?;
+    let stored = match store(files, kind, record.id(), record).await {
+        // The directory was deleted, or the temporary file of a suspended process was cleaned up.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            prepare(files).await?;
+            store(files, kind, record.id(), record).await
+        }
+        result => result,
+    };
+    let home = OsString::from(file_name(record.reservation_id()));
+    stored.map_err(|cause| OpFailure::of(kind.writing(), &home, cause))?;
+    Ok(Changed::of_owned(record.id(), Some(kind)))
+}
+
+/// Writes the record into the file of `id`, in place of what is there. Returns the file's name.
+async fn store(
+    files: &Files<'_>,
+    kind: Owned,
+    id: &RecordId,
+    record: &JournalRecord,
+) -> io::Result<OsString> {
+    let name = own_name(files, kind, id).await?;
+    Temp::at(name.clone()).rewrite(files, record).await?;
+    Ok(name)
+}
+
+async fn own_name(files: &Files<'_>, kind: Owned, id: &RecordId) -> io::Result<OsString> {
+    let owner = files.own().await?;
+    Ok(kind.file_name(id, &owner).into())
+}
+
+/// Makes the file the record of this cost. Returns whether the record waits for another cost of the reservation. If
+/// this fails, the file stays, with this cost or with what it had before.
+pub(super) async fn become_record(
+    files: &Files<'_>,
+    own: &OwnFile,
+    home: &OsStr,
+    record: &JournalRecord,
+) -> io::Result<bool> {
+    let name = store(files, own.kind, &own.id, record).await?;
+    let mut file = Temp::at(name);
+    let waits = place(files, &mut file, home, record.id()).await?;
+    // If it replaced an older record of the same cost, that one has its name now.
+    file.put_down(files).await;
+    Ok(waits)
+}
+
+/// Removes the file.
+pub(super) async fn remove_owned(files: &Files<'_>, own: &OwnFile) -> Result<(), OpFailure> {
+    let name = own_name(files, own.kind, &own.id).await;
+    let removed = match &name {
+        Ok(name) => files.remove(name).await,
+        Err(error) => Err(error.kind().into()),
+    };
+    let name = name.unwrap_or_else(|_| file_name(&own.id.reservation).into());
+    removed.map_err(|cause| OpFailure::of(own.kind.removing(), &name, cause))
+}
+
+/// Keeps a mark whose action has ended without a cost, and that this client no longer owns.
+pub(super) async fn leave_mark(files: &Files<'_>, id: &RecordId) -> Result<Changed, OpFailure> {
+    let name = own_name(files, Owned::Mark, id).await;
+    let renamed = match &name {
+        Ok(name) => {
+            Temp::at(name.clone())
+                .rename_over(files, left_name(id).as_ref())
+                .await
+        }
+        Err(error) => Err(error.kind().into()),
+    };
+    let name = name.unwrap_or_else(|_| file_name(&id.reservation).into());
+    renamed.map_err(|cause| OpFailure::of("rename", &name, cause))?;
+    Ok(Changed::of_left_mark(id))
+}
+
+/// The name of a mark that nobody owns any more.
+pub(super) fn left_name(id: &RecordId) -> String {
+    mark_file_name(id, NOBODY)
+}
+
+/// What a scan does with an owned file.
+pub(super) enum Left {
+    /// Its owner is gone, and this is the cost that it left.
+    Cost(Box<JournalRecord>),
+    /// A mark that its owner left, or may have left.
+    Mark(Box<JournalRecord>),
+    /// Its owner is gone, and the file is to be looked at like any other that should be a record.
+    Other,
+    /// Its owner runs, or the file is gone.
+    InUse,
+    /// It cannot be known whether the owner of this run is gone.
+    Unknown,
+}
+
+/// Looks at an owned file.
+pub(super) async fn look_at_owned(files: &Files<'_>, name: &OsStr) -> Left {
+    let owner = match owner_in(name) {
+        Some(owner) => files.owner(owner).await,
+        None => Owner::Unknown,
+    };
+    match (owner, Owned::of(name)) {
+        (Owner::Running, _) => return Left::InUse,
+        (Owner::Unknown, Some(Owned::Run) | None) => return Left::Unknown,
+        (Owner::Unknown, Some(Owned::Mark)) | (Owner::Gone, _) => {}
+    }
+    // Read only now, because its owner may have changed it until then.
+    match files.read(name).await {
+        Ok(File::Record(mark)) if mark.dispatched().is_some() => match files.is_ours(&mark) {
+            true => Left::Mark(mark),
+            false => Left::InUse,
+        },
+        Ok(File::Record(record)) if !files.is_ours(&record) => Left::Other,
+        Ok(File::Record(_)) if owner == Owner::Unknown => Left::Unknown,
+        Ok(File::Record(cost)) => Left::Cost(cost),
+        Ok(File::Nothing) => Left::InUse,
+        Ok(File::Invalid(_)) | Err(_) => Left::Other,
+    }
+}
+
+impl Files<'_> {
+    /// The name of this client as an owner in this directory.
+    pub(super) async fn own(&self) -> io::Result<String> {
+        let owner = self.temporary(FileOp::Own).await?;
+        owner
+            .into_string()
+            .map_err(|_| io::Error::other("the driver returned a name that is not text"))
+    }
+
+    pub(super) async fn owner(&self, owner: &str) -> Owner {
+        if owner == NOBODY {
+            return Owner::Gone;
+        }
+        let op = FileOp::LookForOwner {
+            owner: owner.to_owned(),
+        };
+        match self.ask(op).await {
+            Ok(OpOutcome::Owner(owner)) => owner,
+            Ok(_) | Err(_) => Owner::Unknown,
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The durable mark of a request: what is on disk before it leaves, and what becomes of that.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cycles_proto::journal::JournalWrite;
+use cycles_proto::models::{Amount, CommitRequest};
+use cycles_proto::outcome::NotMarked;
+use cycles_proto::session::{ReservationKey, Scanned};
+use cycles_proto::with_cycles_config::OnError;
+use cycles_proto::{CyclesConfig, Event};
+
+use super::desk::{Desk, Fate, KEY};
+
+/// A held reservation of which a request has left, and which is marked.
+fn marked(desk: &mut Desk) -> ReservationKey {
+    let key = desk.held();
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    assert_eq!(desk.session.marked(key), None);
+    desk.settle();
+    assert_eq!(desk.session.marked(key), Some(Ok(())));
+    assert_eq!(desk.marks.len(), 1);
+    key
+}
+
+fn count(desk: &Desk, is_it: fn(&Event) -> bool) -> usize {
+    desk.events.iter().filter(|(_, event)| is_it(event)).count()
+}
+
+fn open_stores(desk: &Desk) -> Vec<&JournalWrite> {
+    desk.open_stores.iter().map(|(_, _, write)| write).collect()
+}
+
+#[test]
+fn a_request_is_marked_with_the_estimate_before_it_leaves_and_the_record_of_the_cost_takes_its_place() {
+    let mut desk = Desk::new();
+    let key = marked(&mut desk);
+    let estimate = desk.marks[0].dispatched().cloned();
+    assert!(estimate.is_some_and(|estimate| estimate.amount > 0));
+    assert!(desk.marks[0].body().contains(r#""actual_source":"estimate""#));
+    desk.stores = Fate::Held;
+    desk.commit(key, 5);
+    desk.settle();
+    let [JournalWrite::Put(record)] = open_stores(&desk)[..] else {
+        panic!("{:?}", desk.open_stores)
+    };
+    assert!(record.dispatched().is_none());
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    desk.store(ticket, principal, write);
+    assert_eq!(desk.marks.len(), 0);
+    desk.stores = Fate::Done;
+    desk.settle();
+    assert_eq!(desk.charged(), [Some(5)]);
+    assert!(desk.session.is_over(key) && desk.journal.is_empty());
+}
+
+#[test]
+fn the_mark_is_under_the_key_of_the_commit_unless_that_has_a_key_of_its_own() {
+    for own in [None, Some("my-key")] {
+        let mut desk = Desk::new();
+        let key = marked(&mut desk);
+        let of_mark = desk.marks[0].id().key.clone();
+        let mut commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
+        commit.idempotency_key = own.map(Into::into);
+        desk.stores = Fate::Held;
+        desk.session.commit(desk.now(), key, commit).unwrap();
+        desk.settle();
+        let [JournalWrite::Put(record)] = open_stores(&desk)[..] else {
+            panic!("{:?}", desk.open_stores)
+        };
+        assert_eq!(record.id().key == of_mark, own.is_none());
+    }
+}
+
+#[test]
+fn a_second_request_of_a_marked_action_waits_for_nothing() {
+    let mut desk = Desk::new();
+    let key = marked(&mut desk);
+    desk.stores = Fate::Held;
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    desk.settle();
+    assert_eq!(desk.session.marked(key), Some(Ok(())));
+    assert!(desk.open_stores.is_empty());
+}
+
+#[test]
+fn a_request_that_is_refused_takes_its_mark_along_and_the_release_follows() {
+    let mut desk = Desk::new();
+    let key = marked(&mut desk);
+    desk.session.dispatched(key);
+    desk.session.not_charged(key);
+    desk.settle();
+    assert_eq!(desk.marks.len(), 1, "the first request may have to be paid for");
+    desk.session.not_charged(key);
+    desk.settle();
+    assert_eq!(desk.marks.len(), 0);
+    desk.session.abandon(desk.now(), key);
+    desk.settle();
+    assert_eq!(desk.charged(), [None]);
+    assert!(desk.session.is_over(key));
+}
+
+#[test]
+fn a_request_after_a_refused_one_is_marked_again() {
+    let mut desk = Desk::new();
+    let key = marked(&mut desk);
+    desk.session.not_charged(key);
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    assert_eq!(
+        desk.session.marked(key),
+        Some(Ok(())),
+        "its removal had not begun"
+    );
+    desk.settle();
+    assert_eq!(desk.marks.len(), 1);
+    desk.session.not_charged(key);
+    desk.stores = Fate::Held;
+    desk.settle();
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    desk.settle();
+    assert_eq!(desk.session.marked(key), None, "first the old one is removed");
+    desk.stores = Fate::Done;
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    assert!(matches!(write, JournalWrite::RemoveMark(_)));
+    desk.store(ticket, principal, write);
+    desk.settle();
+    assert_eq!((desk.session.marked(key), desk.marks.len()), (Some(Ok(())), 1));
+}
+
+#[test]
+fn an_action_that_ends_without_a_cost_leaves_a_mark_only_on_hold() {
+    for (policy, charged, is_left) in [
+        (OnError::Release, false, false),
+        (OnError::Spent, false, false),
+        (OnError::Estimate, true, false),
+        (OnError::Hold, false, true),
+    ] {
+        let mut desk = Desk::new();
+        let key = marked(&mut desk);
+        desk.session.set_on_error(key, policy);
+        desk.session.abandon(desk.now(), key);
+        desk.settle();
+        assert_eq!(desk.charged()[0].is_some(), charged, "{policy:?}");
+        assert_eq!(desk.marks.len(), usize::from(is_left), "{policy:?}");
+        assert_eq!(desk.left_marks.len(), usize::from(is_left), "{policy:?}");
+        let told = count(&desk, |event| matches!(event, Event::CostUnknown { .. }));
+        assert_eq!(told, usize::from(is_left));
+        assert!(desk.session.is_over(key));
+    }
+}
+
+#[test]
+fn a_mark_is_removed_before_the_budget_is_given_back() {
+    let mut desk = Desk::new();
+    let key = marked(&mut desk);
+    desk.session.set_on_error(key, OnError::Release);
+    desk.stores = Fate::Held;
+    desk.calls = |_| Fate::Held;
+    desk.session.abandon(desk.now(), key);
+    desk.settle();
+    assert!(matches!(open_stores(&desk)[..], [JournalWrite::RemoveMark(_)]));
+    assert_eq!(desk.open.len(), 1, "the release does not wait for the disk");
+}
+
+#[test]
+fn a_disk_that_fails_is_told_and_the_request_counts_as_dispatched_all_the_same() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.stores = Fate::Fails;
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    desk.settle();
+    let refused = desk.session.marked(key);
+    assert!(
+        matches!(&refused, Some(Err(NotMarked::Failed(failure))) if failure.message.contains("no space")),
+        "{refused:?}"
+    );
+    assert_eq!(
+        count(&desk, |event| matches!(event, Event::JournalFailed { .. })),
+        1
+    );
+    // The next request tries it again.
+    desk.stores = Fate::Done;
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    desk.settle();
+    assert_eq!(desk.session.marked(key), Some(Ok(())));
+    desk.session.abandon(desk.now(), key);
+    desk.settle();
+    assert!(desk.charged()[0].is_some());
+    assert!(desk.marks.is_empty());
+}
+
+#[test]
+fn a_disk_that_hangs_holds_a_request_up_for_five_seconds_and_its_late_mark_is_removed_at_the_end() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.stores = Fate::Held;
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    desk.pass_ms(4_999);
+    assert_eq!(desk.session.marked(key), None);
+    desk.pass_ms(1);
+    assert!(matches!(
+        desk.session.marked(key),
+        Some(Err(NotMarked::Failed(_)))
+    ));
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    desk.store(ticket, principal, write);
+    desk.stores = Fate::Done;
+    desk.session.set_on_error(key, OnError::Release);
+    desk.session.abandon(desk.now(), key);
+    desk.settle();
+    assert!(desk.marks.is_empty());
+}
+
+#[test]
+fn a_mark_whose_record_could_not_be_written_is_removed_once_the_cost_is_in_the_ledger() {
+    let mut desk = Desk::new();
+    let key = marked(&mut desk);
+    desk.stores = Fate::Fails;
+    desk.commit(key, 5);
+    desk.stores = Fate::Held;
+    desk.settle();
+    // The removal of a record that may have been written after all, and then that of the mark.
+    while let Some((ticket, principal, write)) = desk.open_stores.pop() {
+        desk.store(ticket, principal, write);
+        desk.settle();
+    }
+    assert_eq!(desk.charged(), [Some(5)]);
+    assert!(desk.marks.is_empty() && desk.session.is_over(key));
+}
+
+#[test]
+fn without_a_journal_or_a_reservation_there_is_no_mark_and_the_caller_learns_why() {
+    let config = CyclesConfig::builder(KEY, "http://localhost:7878")
+        .tenant("acme-corp")
+        .journal_enabled(false)
+        .build();
+    let mut desk = Desk::with(Arc::new(config.unwrap()));
+    let key = desk.held();
+    let marking = desk.session.dispatched_durably(desk.now(), key);
+    assert_eq!(marking, Err(NotMarked::NoJournal));
+    desk.session.abandon(desk.now(), key);
+    desk.settle();
+    assert!(desk.charged()[0].is_some(), "it was dispatched all the same");
+
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.commit(key, 5);
+    let marking = desk.session.dispatched_durably(desk.now(), key);
+    assert_eq!(marking, Err(NotMarked::NotHeld));
+}
+
+#[test]
+fn a_flush_counts_the_marks_that_other_processes_left_and_is_not_complete() {
+    let mut desk = Desk::new();
+    desk.scans = Fate::Held;
+    let key = desk.flush(Duration::from_secs(1));
+    desk.settle();
+    let (ticket, _) = desk.open_scans.remove(0);
+    let mut scanned = Scanned::new(Vec::new(), true);
+    let mut other = Desk::new();
+    marked(&mut other);
+    scanned.unknown = BTreeSet::from([other.marks[0].id().clone()]);
+    desk.session.handle_scanned(desk.now(), ticket, Some(scanned));
+    desk.settle();
+    let left = desk.session.flushed(key).unwrap();
+    assert_eq!(
+        (left.unknown, left.is_complete(), left.is_certain),
+        (1, false, true)
+    );
+}
