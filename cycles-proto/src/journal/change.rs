@@ -66,8 +66,8 @@ pub fn change<'a>(
             JournalWrite::PutRun(total) => put_owned(&files, Owned::Run, total).await,
             JournalWrite::PutMark(mark) => put_owned(&files, Owned::Mark, mark).await,
             JournalWrite::RemoveMark(_) => remove_mark(&files, own).await,
-            JournalWrite::LeaveMark(id) => match own {
-                Some(_) => leave_mark(&files, id).await,
+            JournalWrite::LeaveMark(_) => match &own {
+                Some(own) => leave_mark(&files, own).await,
                 None => Ok(Changed::default()),
             },
             JournalWrite::Put(record) => put(&files, record, own).await,
@@ -94,10 +94,12 @@ async fn put(files: &Files<'_>, record: &JournalRecord, own: Option<OwnFile>) ->
         result => result,
     };
     let waits = result.map_err(|cause| OpFailure::of("write the record", &home, cause))?;
+    let is_run = own.as_ref().is_some_and(|own| own.kind == Owned::Run);
+    let left = record.mark_of_steps().filter(|_| is_run);
     Ok(Changed {
         waiting: waits.then(|| (record.id().clone(), true)).into_iter().collect(),
         owned: own.map(|own| (own.id, None)),
-        left: None,
+        left: left.map(|left| without_amount(left.id())),
         needs_sync: true,
     })
 }
@@ -318,10 +320,10 @@ impl Changed {
     }
 
     /// The change of a mark that this client has left behind.
-    pub(super) fn of_left_mark(id: &RecordId) -> Self {
+    pub(super) fn of_left_mark(own: &RecordId, left: Option<RecordId>) -> Self {
         Self {
-            left: Some(without_amount(id)),
-            ..Self::of_owned(id, None)
+            left: left.map(|left| without_amount(&left)),
+            ..Self::of_owned(own, None)
         }
     }
 

@@ -168,6 +168,9 @@ pub(super) async fn become_record(
     record: &JournalRecord,
 ) -> io::Result<bool> {
     let name = store(files, own.kind, &own.id, record).await?;
+    if own.kind == Owned::Run {
+        leave_steps(files, record).await?;
+    }
     let mut file = Temp::at(name);
     let waits = place(files, &mut file, home, record.id()).await?;
     // If it replaced an older record of the same cost, that one has its name now.
@@ -186,20 +189,53 @@ pub(super) async fn remove_owned(files: &Files<'_>, own: &OwnFile) -> Result<(),
     removed.map_err(|cause| OpFailure::of(own.kind.removing(), &name, cause))
 }
 
-/// Keeps a mark whose action has ended without a cost, and that this client no longer owns.
-pub(super) async fn leave_mark(files: &Files<'_>, id: &RecordId) -> Result<Changed, OpFailure> {
-    let name = own_name(files, Owned::Mark, id).await;
-    let renamed = match &name {
-        Ok(name) => {
-            Temp::at(name.clone())
-                .rename_over(files, left_name(id).as_ref())
-                .await
+/// Keeps the mark of an action, or of the steps of a run, that has ended without a cost: this client no longer owns it.
+pub(super) async fn leave_mark(files: &Files<'_>, own: &OwnFile) -> Result<Changed, OpFailure> {
+    let name = own_name(files, own.kind, &own.id).await;
+    let left = match (&name, own.kind) {
+        (Err(error), _) => Err(error.kind().into()),
+        (Ok(name), Owned::Mark) => {
+            let left = left_name(&own.id);
+            let renamed = Temp::at(name.clone()).rename_over(files, left.as_ref()).await;
+            renamed.map(|()| Some(own.id.clone()))
         }
-        Err(error) => Err(error.kind().into()),
+        (Ok(name), Owned::Run) => leave_marks_of_run(files, name).await,
     };
-    let name = name.unwrap_or_else(|_| file_name(&id.reservation).into());
-    renamed.map_err(|cause| OpFailure::of("rename", &name, cause))?;
-    Ok(Changed::of_left_mark(id))
+    let name = name.unwrap_or_else(|_| file_name(&own.id.reservation).into());
+    let left = left.map_err(|cause| OpFailure::of("rename", &name, cause))?;
+    Ok(Changed::of_left_mark(&own.id, left))
+}
+
+/// Makes the marks in a run's file one of their own, and removes that file if its total is 0.
+async fn leave_marks_of_run(files: &Files<'_>, name: &OsStr) -> io::Result<Option<RecordId>> {
+    let File::Record(total) = files.read(name).await? else {
+        return Ok(None);
+    };
+    let left = leave_steps(files, &total).await?;
+    if costs_nothing(&total) {
+        files.remove(name).await?;
+    }
+    Ok(left.map(|mark| mark.id().clone()))
+}
+
+/// Whether this is the total of a run none of whose steps has cost anything.
+pub(super) fn costs_nothing(total: &JournalRecord) -> bool {
+    total.actual().is_some_and(|actual| actual.amount == 0)
+}
+
+/// Writes the mark of the steps whose requests had left, according to the total of their run, to a file of its own. Does
+/// no harm if that was done before.
+pub(super) async fn leave_steps(
+    files: &Files<'_>,
+    total: &JournalRecord,
+) -> io::Result<Option<JournalRecord>> {
+    let Some(mark) = total.mark_of_steps() else {
+        return Ok(None);
+    };
+    let name = OsString::from(left_name(mark.id()));
+    let temp = Temp::write(files, &name, &mark).await?;
+    temp.rename_over(files, &name).await?;
+    Ok(Some(mark))
 }
 
 /// The name of a mark that nobody owns any more.
@@ -211,6 +247,8 @@ pub(super) fn left_name(id: &RecordId) -> String {
 pub(super) enum Left {
     /// Its owner is gone, and this is the cost that it left.
     Cost(Box<JournalRecord>),
+    /// Its owner is gone, and this is the total of the run that it left.
+    Total(Box<JournalRecord>),
     /// A mark that its owner left, or may have left.
     Mark(Box<JournalRecord>),
     /// Its owner is gone, and the file is to be looked at like any other that should be a record.
@@ -240,6 +278,7 @@ pub(super) async fn look_at_owned(files: &Files<'_>, name: &OsStr) -> Left {
         },
         Ok(File::Record(record)) if !files.is_ours(&record) => Left::Other,
         Ok(File::Record(_)) if owner == Owner::Unknown => Left::Unknown,
+        Ok(File::Record(total)) if Owned::of(name) == Some(Owned::Run) => Left::Total(total),
         Ok(File::Record(cost)) => Left::Cost(cost),
         Ok(File::Nothing) => Left::InUse,
         Ok(File::Invalid(_)) | Err(_) => Left::Other,

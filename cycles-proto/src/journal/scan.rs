@@ -12,7 +12,8 @@ use super::file::{File, Files};
 use super::op::Owner;
 use super::op::{FileOp, Looks, OpFailure, Temporary};
 use super::owned_file::{
-    Left, Owned, left_name, look_at_owned, owner_in, owner_of_lock, owner_of_unfinished,
+    Left, Owned, costs_nothing, leave_steps, left_name, look_at_owned, owner_in, owner_of_lock,
+    owner_of_unfinished,
 };
 use super::procedure::Next;
 use super::quarantine::quarantine;
@@ -237,6 +238,7 @@ impl Scanning<'_> {
         for name in &owned {
             match look_at_owned(self.files, name).await {
                 Left::Cost(cost) => self.bring_home(name, *cost).await,
+                Left::Total(total) => self.end_run(name, *total).await,
                 Left::Mark(mark) => self.found.marks.push((*mark, name.into())),
                 Left::Other => {
                     self.look_at(name.clone()).await;
@@ -259,6 +261,31 @@ impl Scanning<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the total of a run a record, and what it says about dispatched steps a mark. That comes first: what is known
+    /// twice for a moment is written over.
+    async fn end_run(&mut self, name: &OsStr, total: JournalRecord) {
+        match leave_steps(self.files, &total).await {
+            Ok(None) => {}
+            Ok(Some(mark)) => {
+                self.has_moved = true;
+                let file = left_name(mark.id());
+                self.found.marks.push((mark, file.into()));
+            }
+            Err(error) => {
+                let reason = format!(
+                    "it has the total of a run, which is charged, but what it says about steps whose requests had left \
+                     cannot be written to a file of its own: {error}"
+                );
+                self.report(name, reason);
+            }
+        }
+        match costs_nothing(&total) {
+            // If that fails, the next scan tries again.
+            true => drop(self.files.remove(name).await),
+            false => self.bring_home(name, total).await,
+        }
     }
 
     /// Gives a record its proper name, unless another record of its reservation has it.

@@ -7,8 +7,8 @@
 use super::Reservation;
 use super::common::Common;
 use super::held::Held;
-use crate::journal::JournalWrite;
 use crate::journal::record::JournalRecord;
+use crate::journal::{JournalWrite, RecordId};
 use crate::meter::estimated;
 use crate::models::{CommitRequest, IdempotencyKey};
 use crate::outcome::{Event, InvalidCommit, NotMarked, Outcome, StoreFailure};
@@ -19,7 +19,9 @@ use crate::time::Now;
 /// The mark of an action. Its changes are made one after another.
 #[derive(Debug)]
 pub(super) struct Mark {
-    record: JournalRecord,
+    id: RecordId,
+    /// `None` if the mark is a part of the total of a run, which only has to be ended.
+    record: Option<JournalRecord>,
     /// What is to be done next.
     next: Option<Change>,
     /// What is being done.
@@ -38,10 +40,23 @@ enum Change {
 impl Mark {
     fn new(record: JournalRecord) -> Self {
         Self {
-            record,
+            id: record.id().clone(),
+            record: Some(record),
             next: Some(Change::Put),
             storing: None,
             written: None,
+        }
+    }
+
+    /// The stored total of a run that ends without a record of its cost: what it says about dispatched steps is all that
+    /// is known.
+    pub(super) fn of_run(id: RecordId) -> Self {
+        Self {
+            id,
+            record: None,
+            next: None,
+            storing: None,
+            written: Some(Ok(())),
         }
     }
 
@@ -64,7 +79,7 @@ impl Mark {
 impl Common {
     /// The key of the mark, if there may be a file of it.
     pub(super) fn mark_key(&self) -> Option<&IdempotencyKey> {
-        Some(&self.mark()?.record.id().key)
+        Some(&self.mark()?.id.key)
     }
 
     /// Removes the mark: its action costs nothing.
@@ -104,11 +119,11 @@ impl Common {
         let mark = self.mark_mut()?;
         let change = mark.next.take()?;
         mark.storing = Some((ticket, change));
-        let id = mark.record.id().clone();
-        let write = match change {
-            Change::Put => JournalWrite::PutMark(mark.record.clone()),
-            Change::Remove => JournalWrite::RemoveMark(id),
-            Change::Leave => JournalWrite::LeaveMark(id),
+        let id = mark.id.clone();
+        let write = match (change, &mark.record) {
+            (Change::Put, Some(record)) => JournalWrite::PutMark(record.clone()),
+            (Change::Put | Change::Remove, _) => JournalWrite::RemoveMark(id),
+            (Change::Leave, _) => JournalWrite::LeaveMark(id),
         };
         Some(Step::Store(ticket, write))
     }
@@ -119,7 +134,7 @@ impl Common {
         let Some((_, change)) = mark.storing.take_if(|(waited_for, _)| *waited_for == ticket) else {
             return false;
         };
-        let reservation_id = mark.record.reservation_id().clone();
+        let reservation_id = mark.id.reservation.clone();
         match (change, mark.next) {
             (Change::Put, _) => {
                 let is_made = stored.as_ref().map_or_else(|failure| failure.is_made, |()| true);
@@ -171,9 +186,38 @@ impl Reservation {
     }
 }
 
+/// Steps of a run, whose marks are a part of its stored total.
+impl Reservation {
+    /// Like [`dispatched_durably`](Self::dispatched_durably), for a step. Returns the number of the total that says so.
+    pub(crate) fn step_dispatched_durably(&mut self, now: Now, step: u64) -> Result<u64, NotMarked> {
+        self.at(now);
+        let (common, held) = self.held().map_err(|_| NotMarked::NotHeld)?;
+        if held.settlement().is_some() {
+            return Err(NotMarked::NotHeld);
+        }
+        let run = held.run.as_mut().ok_or(NotMarked::NotHeld)?;
+        let total = run.dispatched_durably(step).ok_or(NotMarked::NotHeld)?;
+        match common.config.journal_enabled {
+            true => Ok(total),
+            false => Err(NotMarked::NoJournal),
+        }
+    }
+
+    /// Whether the total of this number is on disk, or one after it.
+    pub(crate) fn step_marked(&self, total: u64) -> Option<Result<(), NotMarked>> {
+        if !self.is_total_stored(total) {
+            return None;
+        }
+        let run = self.phase.holding().and_then(|held| held.run.as_ref());
+        let failure = run.and_then(|run| run.store_failure(total));
+        Some(failure.map_or(Ok(()), |failure| Err(NotMarked::Failed(failure.clone()))))
+    }
+}
+
 impl Held {
     fn dispatched_durably(&mut self, common: &mut Common, now: Now) -> Result<(), NotMarked> {
         if self.settlement().is_some() || self.run.is_some() {
+            // The steps of a run are charged, not the run.
             return Err(NotMarked::NotHeld);
         }
         self.dispatches.note();

@@ -9,15 +9,16 @@ use core::time::Duration;
 
 use super::common::Common;
 use super::held::Held;
+use super::mark::Mark;
 use super::{Phase, Reservation};
-use crate::journal::JournalWrite;
 use crate::journal::record::JournalRecord;
+use crate::journal::{JournalWrite, RecordId};
 use crate::models::{Amount, CommitRequest, InvalidRequest};
 use crate::outcome::{
     ActualSource, Error, Event, InvalidCommit, OperationKind, ReleaseReason, RunEnd, RunExhausted, RunOver,
     StoreFailure,
 };
-use crate::run::{Draws, RunBudget, RunOptions, TooLittle};
+use crate::run::{Draws, RunBudget, RunOptions, SUMMARY, TooLittle};
 use crate::step::Step;
 use crate::ticket::Ticket;
 use crate::time::Now;
@@ -320,7 +321,7 @@ impl Held {
         }
         let mut commit = CommitRequest::builder()
             .actual(Amount::new(run.unit.clone(), run.total()))
-            .metadata(metadata.with("cycles_run", run.summary()))
+            .metadata(metadata.with(SUMMARY, run.summary()))
             .build();
         commit.idempotency_key.clone_from(&run.options.commit_key);
         Some(commit)
@@ -333,7 +334,11 @@ impl Held {
         ticket: Ticket,
         stored: Result<(), StoreFailure>,
     ) {
-        let is_its = self.run.as_mut().is_some_and(|run| run.end_storing(ticket));
+        let failure = stored.as_ref().err();
+        let is_its = self
+            .run
+            .as_mut()
+            .is_some_and(|run| run.end_storing(ticket, failure));
         if let (true, Err(failure)) = (is_its, stored) {
             let reservation_id = self.grant.reservation_id.clone();
             common.events.push(Event::JournalFailed {
@@ -402,6 +407,7 @@ impl Held {
             return AtTheEnd::SpentNothing;
         };
         let (total, has_unknown_cost) = (run.total(), run.has_unknown_cost());
+        let may_be_stored = run.may_be_stored();
         if let Some(held) = run.held() {
             let amount = |amount| Amount::new(run.unit.clone(), amount);
             self.tell_unknown(common, amount(held), Some(amount(total)).filter(|_| total > 0));
@@ -413,6 +419,12 @@ impl Held {
                 self.note_record_stored();
             }
             return AtTheEnd::Settles;
+        }
+        if may_be_stored {
+            let key = self.run.as_ref().and_then(|run| run.options.commit_key.clone());
+            let key = key.unwrap_or_else(|| common.commit_key());
+            let id = RecordId::new(self.grant.reservation_id.clone(), key, None);
+            common.set_mark(Some(Mark::of_run(id)));
         }
         match total > 0 || has_unknown_cost {
             true => AtTheEnd::SpentSomething,

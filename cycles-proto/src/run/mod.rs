@@ -21,9 +21,10 @@ use std::collections::BTreeMap;
 
 pub use self::config::{RunConfig, Step};
 use self::summary::Summary;
+pub(crate) use self::summary::{DISPATCHED, SUMMARY};
 use crate::dispatch::{Dispatches, Unreported};
 use crate::models::{Amount, IdempotencyKey, JsonObject, Unit};
-use crate::outcome::ActualSource;
+use crate::outcome::{ActualSource, StoreFailure};
 use crate::ticket::Ticket;
 use crate::with_cycles_config::OnError;
 
@@ -98,6 +99,10 @@ pub(crate) struct Draws {
     has_unknown_cost: bool,
     /// The estimates of the steps whose cost is unknown by their policy; `None` if there was no such step.
     held: Option<i64>,
+    /// The estimates of the marked steps whose cost nobody knows.
+    left_marked: i64,
+    /// The newest total that could not be stored, unless a newer one was.
+    failed: Option<(u64, StoreFailure)>,
 }
 
 /// A step that has begun.
@@ -111,6 +116,8 @@ struct Open {
     dispatches: Dispatches,
     /// The kept amount that it draws from.
     keep: Option<u64>,
+    /// The total that says that its request has left, if it is to be known even if this process dies.
+    marked: Option<u64>,
 }
 
 impl Open {
@@ -150,6 +157,8 @@ impl Draws {
             is_finishing: false,
             has_unknown_cost: false,
             held: None,
+            left_marked: 0,
+            failed: None,
         }
     }
 
@@ -216,6 +225,7 @@ impl Draws {
                 spent: 0,
                 dispatches,
                 keep,
+                marked: None,
             },
         );
         Ok(number)
@@ -273,11 +283,45 @@ impl Draws {
         }
     }
 
+    /// Notes that a request of an open step leaves, and that the next total is to say so. Returns the number of the total
+    /// that does.
+    pub(crate) fn dispatched_durably(&mut self, step: u64) -> Option<u64> {
+        let open = self.open.get_mut(&step)?;
+        open.dispatches.note();
+        if open.marked.is_none() {
+            self.version += 1;
+            open.marked = Some(self.version);
+        }
+        open.marked
+    }
+
     /// Notes that the latest request of an open step is not charged.
     pub(crate) fn not_charged(&mut self, step: u64) {
-        if let Some(open) = self.open.get_mut(&step) {
-            open.dispatches.take_back();
+        let Some(open) = self.open.get_mut(&step) else {
+            return;
+        };
+        open.dispatches.take_back();
+        if !open.dispatches.is_any_open() && open.marked.take().is_some() {
+            self.version += 1;
         }
+    }
+
+    /// The estimates of the steps whose requests have left, as the stored total is to say; 0 if there are none.
+    pub(crate) fn marked(&self) -> i64 {
+        let open = self.open.values().filter(|open| open.marked.is_some());
+        open.map(|open| open.estimate)
+            .fold(self.left_marked, i64::saturating_add)
+    }
+
+    /// Whether there may be a stored total, or one that is being stored.
+    pub(crate) fn may_be_stored(&self) -> bool {
+        self.stored > 0 || self.storing.is_some()
+    }
+
+    /// Why this total is not stored, if its store has failed.
+    pub(crate) fn store_failure(&self, version: u64) -> Option<&StoreFailure> {
+        let (failed, failure) = self.failed.as_ref()?;
+        Some(failure).filter(|_| version <= *failed)
     }
 
     /// Ends a step that cost `actual`, and returns the number of the total that has to be stored before it counts as
@@ -293,7 +337,7 @@ impl Draws {
         };
         self.total = total;
         self.summary.note(open.name.as_deref(), actual, source);
-        if actual == 0 {
+        if actual == 0 && open.marked.is_none() {
             return Ok(0);
         }
         self.version += 1;
@@ -309,8 +353,12 @@ impl Draws {
         let estimate = open.estimate;
         match open.unreported() {
             Unreported::Nothing => {
-                self.close(step, 0);
-                Ok(0)
+                let closed = self.close(step, 0);
+                if closed.is_none_or(|open| open.marked.is_none()) {
+                    return Ok(0);
+                }
+                self.version += 1;
+                Ok(self.version)
             }
             Unreported::Spent(spent) => self.charge(step, spent, ActualSource::Partial),
             Unreported::Estimate => self.charge(step, estimate, ActualSource::Estimate),
@@ -325,7 +373,10 @@ impl Draws {
     /// Ends a step whose cost could not be added, or is not known. The estimate is not given back, because something was
     /// or may have been spent.
     pub(crate) fn end_unknown(&mut self, step: u64) {
-        if self.open.remove(&step).is_some() {
+        if let Some(open) = self.open.remove(&step) {
+            if open.marked.is_some() {
+                self.left_marked = self.left_marked.saturating_add(open.estimate);
+            }
             // Its estimate stays in the sum of the open steps.
             self.has_unknown_cost = true;
             self.summary.note_unknown();
@@ -384,7 +435,7 @@ impl Draws {
 
     /// The member `cycles_run` of the commit's metadata.
     pub(crate) fn summary(&self) -> serde_json::Value {
-        self.summary.to_json()
+        self.summary.to_json(self.marked())
     }
 
     /// Whether there is a total that has to be stored now. While one is being stored, the next one waits, and has all
@@ -399,11 +450,13 @@ impl Draws {
     }
 
     /// Notes that a total was stored, or could not be. Returns whether the ticket was that of a total.
-    pub(crate) fn end_storing(&mut self, ticket: Ticket) -> bool {
+    pub(crate) fn end_storing(&mut self, ticket: Ticket, failure: Option<&StoreFailure>) -> bool {
         match self.storing {
             Some((waited_for, version)) if waited_for == ticket => {
                 self.stored = version;
                 self.storing = None;
+                let failure = failure.filter(|failure| !failure.is_made);
+                self.failed = failure.map(|failure| (version, failure.clone()));
                 true
             }
             Some(_) | None => false,

@@ -12,6 +12,12 @@ const NAMES: usize = 32;
 /// The longest name, in bytes; a longer one is cut.
 const LONGEST: usize = 64;
 
+/// The member of a commit's metadata that has the summary.
+pub(crate) const SUMMARY: &str = "cycles_run";
+
+/// The member of the summary with the estimates of the steps whose requests have left.
+pub(crate) const DISPATCHED: &str = "dispatched";
+
 /// The finished steps of a run, by name.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
@@ -79,8 +85,9 @@ impl Summary {
     }
 
     /// `{"steps": 3, "by_name": {"search": {"steps": 2, "amount": 40}}, "other_names": {"steps": 1, "amount": 7},
-    /// "partial_steps": 1, "estimated_steps": 1, "unknown_steps": 1}`; all but the first only if there are any.
-    pub(super) fn to_json(&self) -> Value {
+    /// "partial_steps": 1, "estimated_steps": 1, "unknown_steps": 1, "dispatched": 90}`; all but the first only if there are
+    /// any. The last are the estimates of steps whose requests had left and whose cost is not known yet.
+    pub(super) fn to_json(&self, dispatched: i64) -> Value {
         let mut json = Map::new();
         json.insert("steps".to_owned(), self.steps.into());
         if !self.names.is_empty() {
@@ -101,6 +108,9 @@ impl Summary {
             if steps > 0 {
                 json.insert(name.to_owned(), steps.into());
             }
+        }
+        if dispatched > 0 {
+            json.insert(DISPATCHED.to_owned(), dispatched.into());
         }
         Value::Object(json)
     }

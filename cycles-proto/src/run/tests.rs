@@ -66,10 +66,10 @@ fn a_total_that_is_being_stored_lets_the_next_one_wait() {
     let second = run.end(steps[1], 1).unwrap();
     let third = run.end(steps[2], 1).unwrap();
     assert!(!run.is_due());
-    assert!(run.end_storing(Ticket(1)) && !run.end_storing(Ticket(1)));
+    assert!(run.end_storing(Ticket(1), None) && !run.end_storing(Ticket(1), None));
     assert!(run.is_stored(first) && !run.is_stored(second) && run.is_due());
     run.begin_storing(Ticket(2));
-    run.end_storing(Ticket(2));
+    run.end_storing(Ticket(2), None);
     assert!(run.is_stored(third) && !run.is_due());
 }
 

@@ -7,6 +7,13 @@ use crate::outcome::NotMarked;
 use crate::time::Now;
 use crate::with_cycles_config::OnError;
 
+/// The key of a step whose request leaves, to wait until that is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MarkedStep {
+    run: ReservationKey,
+    total: u64,
+}
+
 /// None of these has an effect on a cost that was handed over, or once the reservation or the step has ended.
 impl Session {
     /// Notes that the action sends a request that may have to be paid for. If the action then ends without a cost, it is
@@ -60,8 +67,32 @@ impl Session {
         self.act(step.run.0, |machine| machine.step_dispatched(step.number));
     }
 
+    /// Like [`dispatched_durably`](Self::dispatched_durably), for a step of a run: the file with the run's total says so.
+    /// What a dead process leaves of it is reported once its total is being settled, and can be charged as an event.
+    ///
+    /// # Errors
+    /// [`NotMarked`], if it is known already that there will be no mark.
+    pub fn step_dispatched_durably(&mut self, now: Now, step: StepKey) -> Result<MarkedStep, NotMarked> {
+        let now = self.at(now);
+        let marking = self.act(step.run.0, |machine| {
+            machine.step_dispatched_durably(now, step.number)
+        });
+        self.schedule(step.run.0);
+        let total = marking.unwrap_or(Err(NotMarked::NotHeld))?;
+        Ok(MarkedStep { run: step.run, total })
+    }
+
+    /// Like [`marked`](Self::marked), for a step of a run.
+    pub fn step_marked(&self, step: MarkedStep) -> Option<Result<(), NotMarked>> {
+        let machine = self.machine(step.run);
+        machine.map_or(Some(Err(NotMarked::NotHeld)), |machine| {
+            machine.step_marked(step.total)
+        })
+    }
+
     /// Like [`not_charged`](Self::not_charged), for a step of a run.
     pub fn step_not_charged(&mut self, step: StepKey) {
         self.act(step.run.0, |machine| machine.step_not_charged(step.number));
+        self.schedule(step.run.0);
     }
 }

@@ -55,6 +55,7 @@ pub use self::caller_api::ExtendKey;
 use self::calls::PlainCall;
 pub use self::calls::{CallId, CallKey};
 pub use self::close::Close;
+pub use self::dispatched::MarkedStep;
 use self::entry::Entry;
 pub use self::entry::ReservationKey;
 use self::flush::Flush;

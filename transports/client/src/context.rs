@@ -137,7 +137,7 @@ impl GuardContext {
     /// # Errors
     /// The future resolves to [`NotMarked`](crate::NotMarked) if the mark could not be written, or if there is no journal.
     pub fn dispatched_durably(&self) -> Marking {
-        Marking::new(&self.handle)
+        Marking::of_action(&self.handle)
     }
 
     /// Takes the latest [`dispatched`](Self::dispatched) back: the provider refused the request, so it costs nothing. If

@@ -6,6 +6,7 @@ use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use cycles_proto::outcome::NotMarked;
+use cycles_proto::session::{MarkedStep, StepKey};
 
 use crate::engine::{Handle, HeldTime};
 
@@ -15,15 +16,30 @@ use crate::engine::{Handle, HeldTime};
 #[must_use = "let the request leave once this is ready"]
 pub struct Marking {
     handle: Arc<Handle>,
-    refused: Option<NotMarked>,
+    what: Result<Marked, NotMarked>,
     held: HeldTime,
 }
 
+/// What is to be on disk.
+#[derive(Clone, Copy, Debug)]
+enum Marked {
+    Action,
+    Step(MarkedStep),
+}
+
 impl Marking {
-    pub(crate) fn new(handle: &Arc<Handle>) -> Self {
+    pub(crate) fn of_action(handle: &Arc<Handle>) -> Self {
+        Self::new(handle, handle.dispatched_durably().map(|()| Marked::Action))
+    }
+
+    pub(crate) fn of_step(handle: &Arc<Handle>, step: StepKey) -> Self {
+        Self::new(handle, handle.step_dispatched_durably(step).map(Marked::Step))
+    }
+
+    fn new(handle: &Arc<Handle>, what: Result<Marked, NotMarked>) -> Self {
         Self {
             handle: Arc::clone(handle),
-            refused: handle.dispatched_durably().err(),
+            what,
             held: HeldTime::default(),
         }
     }
@@ -35,9 +51,9 @@ impl Marking {
     #[cfg(feature = "blocking")]
     pub fn wait(self) -> Result<(), NotMarked> {
         let handle = Arc::clone(&self.handle);
-        match &self.refused {
-            Some(why) => Err(why.clone()),
-            None => crate::engine::block_on(handle.shared(), self),
+        match &self.what {
+            Err(why) => Err(why.clone()),
+            Ok(_) => crate::engine::block_on(handle.shared(), self),
         }
     }
 }
@@ -49,10 +65,14 @@ impl Future for Marking {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let Some(why) = &this.refused {
-            return Poll::Ready(Err(why.clone()));
-        }
+        let what = match &this.what {
+            Ok(what) => *what,
+            Err(why) => return Poll::Ready(Err(why.clone())),
+        };
         let held = Some(&mut this.held);
-        this.handle.poll_for(cx, held, |session, key| session.marked(key))
+        this.handle.poll_for(cx, held, |session, key| match what {
+            Marked::Action => session.marked(key),
+            Marked::Step(step) => session.step_marked(step),
+        })
     }
 }

@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::context::{CURRENT, Lease};
 use crate::engine::Handle;
 use crate::guard::ReservationGuard;
+use crate::marking::Marking;
 use crate::with_cycles::{Ended, run as run_action};
 
 thread_local! {
@@ -372,6 +373,18 @@ impl StepContext {
     /// has ended.
     pub fn dispatched(&self) {
         self.run.handle().step_dispatched(self.key);
+    }
+
+    /// Like [`dispatched`](Self::dispatched), and also writes that to disk, into the file with the run's total, so that it
+    /// is not forgotten if this process dies. Takes effect at once; await the future, or [wait](Marking::wait) for it,
+    /// before the request leaves. See
+    /// [`GuardContext::dispatched_durably`](crate::GuardContext::dispatched_durably); what a dead process leaves of a run's
+    /// steps is charged as an event, because the run's commit is that of its total.
+    ///
+    /// # Errors
+    /// The future resolves to [`NotMarked`](crate::NotMarked) if it could not be written, or if there is no journal.
+    pub fn dispatched_durably(&self) -> Marking {
+        Marking::of_step(self.run.handle(), self.key)
     }
 
     /// Takes the latest [`dispatched`](Self::dispatched) back: the provider refused the request, so it costs nothing. If

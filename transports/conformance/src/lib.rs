@@ -30,6 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use cycles_proto::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
+use cycles_proto::outcome::NotMarked;
 use cycles_proto::run::{RunConfig, Step};
 use cycles_proto::with_cycles_config::{OnError, WithCyclesConfig};
 use cycles_proto::{
@@ -117,6 +118,8 @@ pub trait Guard: Debug + Send {
     fn caps(&self) -> Option<Caps>;
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
     fn dispatched(&self);
+    /// Blocks until it is on disk.
+    fn dispatched_durably(&self) -> Result<(), NotMarked>;
     fn not_charged(&self);
     fn set_on_error(&self, on_error: OnError);
     fn extend(&self, ms: u64) -> Result<UnixMillis, Error>;
@@ -163,6 +166,8 @@ pub trait Run: Debug + Send + Sync {
 pub trait Spending {
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
     fn dispatched(&self);
+    /// Blocks until it is on disk.
+    fn dispatched_durably(&self) -> Result<(), NotMarked>;
     fn not_charged(&self);
 }
 
@@ -250,6 +255,8 @@ pub struct Unsettled {
     pub charged_less: usize,
     /// Costs that were set aside in files, for a person.
     pub set_aside: usize,
+    /// Costs that nobody knows, of processes that have ended.
+    pub unknown: usize,
     /// Whether these numbers are known to be complete.
     pub is_certain: bool,
 }
@@ -262,6 +269,7 @@ impl Unsettled {
         unrecorded: 0,
         charged_less: 0,
         set_aside: 0,
+        unknown: 0,
         is_certain: true,
     };
 
@@ -279,6 +287,7 @@ impl From<Flushed> for Unsettled {
             unrecorded: flushed.unrecorded,
             charged_less: flushed.charged_less,
             set_aside: flushed.set_aside,
+            unknown: flushed.unknown,
             is_certain: flushed.is_certain,
         };
         assert_eq!(flushed.is_complete(), left == Self::NOTHING, "{flushed:?}");
@@ -354,6 +363,7 @@ macro_rules! adapter_suite {
             the_policy_of_an_action_decides_what_a_request_that_left_costs
             a_refused_request_is_free_and_a_retry_at_another_provider_is_not
             a_step_on_hold_keeps_its_draw_and_is_told_at_the_end_of_the_run
+            a_request_that_leaves_is_on_disk_and_on_hold_it_stays_there_for_a_person
             the_statistics_say_what_the_ledger_says
             every_reservation_has_one_last_event_with_who_what_and_how_much
             a_run_of_a_thousand_steps_64_at_a_time_is_exact_with_two_calls

@@ -43,9 +43,12 @@ enum Said {
     Dispatched,
     /// That a request left, and what was spent.
     Spent,
+    /// That a request left, and that is on disk.
+    Durably,
 }
 
-/// The table of the README: the charge of an action that had said nothing, that a request left, or what was spent.
+/// The table of the README: the charge of an action that had said nothing, that a request left, or what was spent. That it
+/// is on disk too makes no difference as long as the process lives.
 const TABLE: [(Failure, [i64; 3]); 7] = [
     (Failure::Refused, [0, 0, SPENT]),
     (Failure::TooManyRequests, [0, 0, SPENT]),
@@ -56,12 +59,13 @@ const TABLE: [(Failure, [i64; 3]); 7] = [
     (Failure::Panic, [0, ESTIMATE, SPENT]),
 ];
 
-const SAID: [Said; 3] = [Said::Nothing, Said::Dispatched, Said::Spent];
+const SAID: [Said; 4] = [Said::Nothing, Said::Dispatched, Said::Spent, Said::Durably];
 
 fn rows() -> impl Iterator<Item = (Failure, Said, i64)> {
     TABLE.into_iter().flat_map(|(failure, charges)| {
+        let [_, dispatched, _] = charges;
         SAID.into_iter()
-            .zip(charges)
+            .zip(charges.into_iter().chain([dispatched]))
             .map(move |(said, charge)| (failure, said, charge))
     })
 }
@@ -76,8 +80,10 @@ fn config() -> WithCyclesConfig {
 
 /// What an action or a step does until its provider has failed.
 fn call_provider(failure: Failure, said: Said, action: &dyn Spending) {
-    if said != Said::Nothing {
-        action.dispatched();
+    match said {
+        Said::Nothing => {}
+        Said::Dispatched | Said::Spent => action.dispatched(),
+        Said::Durably => action.dispatched_durably().unwrap(),
     }
     if said == Said::Spent {
         action.spent(&tokens(SPENT)).unwrap();
@@ -94,8 +100,10 @@ fn act<A: Adapter>(setup: &TestSetup<A>, failure: Failure, said: Said) -> Reserv
         Failure::StreamCut => {
             let guard = setup.client.reserve(request(ESTIMATE)).unwrap();
             id = Some(guard.reservation_id());
-            if said != Said::Nothing {
-                guard.dispatched();
+            match said {
+                Said::Nothing => {}
+                Said::Dispatched | Said::Spent => guard.dispatched(),
+                Said::Durably => guard.dispatched_durably().unwrap(),
             }
             if said == Said::Spent {
                 guard.spent(&tokens(SPENT)).unwrap();
@@ -143,6 +151,7 @@ const ALL: Metering = Metering {
 #[track_caller]
 fn assert_charged<A: Adapter>(setup: &TestSetup<A>, id: &ReservationId, charge: i64, what: &str) {
     setup.flush_everything();
+    assert!(setup.files("dispatched").is_empty(), "{what}");
     let reservation = setup.reservation(id);
     if charge == 0 {
         assert_eq!(reservation.status, ReservationStatus::Released, "{what}");
@@ -211,7 +220,7 @@ pub fn a_step_whose_provider_fails_is_charged_what_the_table_says<A: Adapter>() 
     let commits = setup.commits();
     let said = [
         r#""actual_source":"estimate""#,
-        r#""estimated_steps":5"#,
+        r#""estimated_steps":10"#,
         r#""partial_steps":7"#,
     ];
     assert!(said.iter().all(|said| commits[0].contains(said)), "{commits:?}");
@@ -319,4 +328,43 @@ pub fn a_step_on_hold_keeps_its_draw_and_is_told_at_the_end_of_the_run<A: Adapte
     setup.assert_spent(40);
     let commits = setup.commits();
     assert!(commits[0].contains(r#""unknown_steps":1"#), "{commits:?}");
+}
+
+pub fn a_request_that_leaves_is_on_disk_and_on_hold_it_stays_there_for_a_person<A: Adapter>() {
+    let setup = TestSetup::<A>::new();
+    let guard = setup.client.reserve(request(ESTIMATE)).unwrap();
+    guard.dispatched_durably().unwrap();
+    let [mark] = &setup.files("dispatched")[..] else {
+        panic!("no mark")
+    };
+    let mark = std::fs::read_to_string(mark).unwrap();
+    assert!(mark.contains(guard.reservation_id().as_str()), "{mark}");
+    assert!(!mark.contains(cycles_sandbox::DEFAULT_API_KEY), "{mark}");
+    guard.not_charged();
+    guard.dispatched();
+    guard.set_on_error(OnError::Hold);
+    guard.dispatched_durably().unwrap();
+    drop(guard);
+    setup.flush_all_but(1);
+    assert_eq!(setup.files("dispatched").len(), 1);
+    assert_eq!((setup.budget().spent, setup.budget().reserved), (0, ESTIMATE));
+
+    let run = setup
+        .client
+        .run(RunConfig::new(tokens(1_000)).on_error(OnError::Hold))
+        .unwrap();
+    let failed = run.step(tokens(ESTIMATE).into(), tokens(1), |step| {
+        step.dispatched_durably().unwrap();
+        assert_eq!(setup.files("run").len(), 1);
+        Err(ActionFailed)
+    });
+    assert!(failed.is_err());
+    run.step(tokens(50).into(), tokens(40), |_| Ok(())).unwrap();
+    assert!(run.finish().unwrap().unwrap().is_settled());
+    setup.flush_all_but(2);
+    assert_eq!(
+        (setup.files("run").len(), setup.files("dispatched").len()),
+        (0, 2)
+    );
+    assert_eq!((setup.budget().spent, setup.budget().reserved), (40, ESTIMATE));
 }

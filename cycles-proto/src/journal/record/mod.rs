@@ -13,17 +13,21 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 pub use self::id::RecordId;
+use self::name::push_hex;
 pub use self::name::{Partition, file_name, legacy_file_name, waiting_file_name};
 pub(super) use self::name::{stem, stem_of_cost};
-use self::read::{actual_in, actual_source_in, key_of, purpose_in};
+use self::read::{actual_in, actual_source_in, dispatched_steps_in, key_of, purpose_in};
 use crate::backoff::LONGEST_PAUSE;
+use crate::meter::estimated;
 use crate::models::{
     Action, Amount, CommitRequest, CyclesMetrics, IdempotencyKey, JsonObject, ReservationId, Subject,
 };
 use crate::outcome::ActualSource;
 pub use crate::outcome::Purpose;
+use crate::run::DISPATCHED;
 use crate::time::UnixMillis;
 
 /// The version of the format.
@@ -248,6 +252,26 @@ impl JournalRecord {
     pub(crate) fn in_place_of_mark(mut self, key: &IdempotencyKey) -> Self {
         self.mark = Some(Box::new(Mark::Was(key.clone())));
         self
+    }
+
+    /// Of the total of a run: the mark of its steps whose requests had left, as one cost of all their estimates. It is
+    /// an event under a key of its own, because the commit of the reservation is taken by the total.
+    pub(in crate::journal) fn mark_of_steps(&self) -> Option<Self> {
+        let total = self.actual()?;
+        let estimate = dispatched_steps_in(self.body()).filter(|estimate| *estimate > 0)?;
+        let mut key = String::new();
+        push_hex(
+            &mut key,
+            &Sha256::digest(format!("{}\n{DISPATCHED}", self.id.key.as_str())),
+        );
+        let commit = CommitRequest::builder()
+            .actual(Amount::new(total.unit, estimate))
+            .metadata(estimated())
+            .build();
+        let purpose = Arc::new(self.purpose()?);
+        let (url, reservation) = (&self.base_url, &self.reservation_id);
+        let mark = Self::new(url, reservation, &purpose, key.into(), commit, self.recorded_at());
+        Some(mark.ok()?.into_event()?.into_mark())
     }
 
     /// The id of the mark whose place the record takes, if there is one. Also that of a run with this record.

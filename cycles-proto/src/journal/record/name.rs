@@ -84,7 +84,7 @@ pub(in crate::journal) fn stem_of_cost(id: &RecordId) -> String {
     stem
 }
 
-fn push_hex(name: &mut String, bytes: &[u8]) {
+pub(super) fn push_hex(name: &mut String, bytes: &[u8]) {
     for byte in bytes {
         // Writing to a string cannot fail.
         let _ = write!(name, "{byte:02x}");

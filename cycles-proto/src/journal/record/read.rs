@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::{Fallback, InvalidRecord, JournalRecord, Mark, Mode, RecordId, VERSION};
 use crate::models::{Action, Amount, IdempotencyKey, JsonObject, ReservationId, Subject};
 use crate::outcome::{ActualSource, Purpose};
+use crate::run::{DISPATCHED, SUMMARY};
 
 impl JournalRecord {
     /// Parses a record of any SDK.
@@ -142,6 +143,17 @@ pub(super) fn actual_source_in(body: &str) -> ActualSource {
         .ok()
         .and_then(|body| body.metadata);
     ActualSource::in_metadata(metadata.as_ref())
+}
+
+/// What the summary of a run in the metadata says about steps whose requests have left.
+pub(super) fn dispatched_steps_in(body: &str) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Body {
+        metadata: Option<JsonObject>,
+    }
+    let metadata = serde_json::from_str::<Body>(body).ok()?.metadata?;
+    let summary = metadata.get::<JsonObject>(SUMMARY)?;
+    summary.get(DISPATCHED)
 }
 
 pub(super) fn key_of(body: &RawValue) -> Option<IdempotencyKey> {

@@ -222,7 +222,10 @@ impl Desk {
             }
             JournalWrite::PutRun(total) => drop(self.totals.insert(total.id().key.clone(), total)),
             JournalWrite::PutMark(mark) => self.marks.push(mark),
-            JournalWrite::RemoveMark(id) => self.marks.retain(|mark| *mark.id() != id),
+            JournalWrite::RemoveMark(id) => {
+                self.totals.remove(&id.key);
+                self.marks.retain(|mark| *mark.id() != id);
+            }
             JournalWrite::LeaveMark(id) => self.left_marks.push(id),
             JournalWrite::Remove(id) => drop(self.journal.remove(&(principal, id))),
             JournalWrite::SetAside(record, _) => drop(self.journal.remove(&(principal, record.id().clone()))),

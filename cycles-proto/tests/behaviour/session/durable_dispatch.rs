@@ -7,7 +7,8 @@ use std::time::Duration;
 use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::{Amount, CommitRequest};
 use cycles_proto::outcome::NotMarked;
-use cycles_proto::session::{ReservationKey, Scanned};
+use cycles_proto::run::{RunConfig, Step as Ask};
+use cycles_proto::session::{ReservationKey, Scanned, StepKey};
 use cycles_proto::with_cycles_config::OnError;
 use cycles_proto::{CyclesConfig, Event};
 
@@ -268,4 +269,99 @@ fn a_flush_counts_the_marks_that_other_processes_left_and_is_not_complete() {
         (left.unknown, left.is_complete(), left.is_certain),
         (1, false, true)
     );
+}
+
+/// A run that holds 1,000 tokens, and a step of 100 of which a request has left, and which is marked.
+fn marked_step(desk: &mut Desk, policy: OnError) -> (ReservationKey, StepKey) {
+    let key = desk.held();
+    let config = RunConfig::new(Amount::tokens(1_000)).on_error(policy);
+    desk.session.begin_run(desk.now(), key, config.options()).unwrap();
+    let ask = Ask::new(Amount::tokens(100));
+    let step = desk.session.draw(desk.now(), key, &ask, None).unwrap();
+    let marking = desk.session.step_dispatched_durably(desk.now(), step).unwrap();
+    assert_eq!(desk.session.step_marked(marking), None);
+    desk.settle();
+    assert_eq!(desk.session.step_marked(marking), Some(Ok(())));
+    assert_eq!(dispatched(desk), Some(100));
+    (key, step)
+}
+
+/// What the stored total of the run says about requests that have left.
+fn dispatched(desk: &Desk) -> Option<i64> {
+    let total = desk.totals.values().last()?;
+    let body: serde_json::Value = serde_json::from_str(total.body()).unwrap();
+    body["metadata"]["cycles_run"]["dispatched"].as_i64()
+}
+
+#[test]
+fn the_total_of_a_run_says_which_steps_have_left_until_their_costs_are_known() {
+    for (policy, cost, said, charged) in [
+        (OnError::Estimate, Some(7), None, Some(7)),
+        (OnError::Estimate, Some(0), None, None),
+        (OnError::Estimate, None, None, Some(100)),
+        (OnError::Release, None, None, None),
+        (OnError::Hold, None, Some(100), None),
+    ] {
+        let mut desk = Desk::new();
+        let (run, step) = marked_step(&mut desk, policy);
+        let ended = match cost {
+            Some(cost) => desk
+                .session
+                .end_step(desk.now(), step, &Amount::tokens(cost))
+                .unwrap(),
+            None => desk.session.abandon_step(desk.now(), step),
+        };
+        assert_eq!(
+            desk.session.is_step_stored(ended),
+            policy == OnError::Hold,
+            "{policy:?} {cost:?}"
+        );
+        desk.settle();
+        assert!(desk.session.is_step_stored(ended));
+        assert_eq!(dispatched(&desk), said, "{policy:?} {cost:?}");
+        desk.session.finish_run(desk.now(), run);
+        desk.settle();
+        assert_eq!(desk.charged(), [charged], "{policy:?} {cost:?}");
+        assert_eq!(desk.left_marks.len(), usize::from(policy == OnError::Hold));
+        assert_eq!(
+            desk.totals.len(),
+            usize::from(policy == OnError::Hold),
+            "{policy:?} {cost:?}"
+        );
+        assert!(desk.session.is_over(run));
+    }
+}
+
+#[test]
+fn a_refused_request_of_a_step_is_not_in_the_total_any_more() {
+    let mut desk = Desk::new();
+    let (run, step) = marked_step(&mut desk, OnError::Estimate);
+    desk.session.step_not_charged(step);
+    desk.settle();
+    assert_eq!(dispatched(&desk), None);
+    desk.session.abandon_step(desk.now(), step);
+    desk.session.finish_run(desk.now(), run);
+    desk.settle();
+    assert_eq!((desk.charged(), desk.totals.len()), (vec![None], 0));
+}
+
+#[test]
+fn a_step_whose_mark_cannot_be_written_learns_why_and_the_next_one_tries_again() {
+    let mut desk = Desk::new();
+    let (_, step) = marked_step(&mut desk, OnError::Estimate);
+    desk.session.step_not_charged(step);
+    desk.settle();
+    desk.stores = Fate::Fails;
+    let marking = desk.session.step_dispatched_durably(desk.now(), step).unwrap();
+    desk.settle();
+    assert!(matches!(
+        desk.session.step_marked(marking),
+        Some(Err(NotMarked::Failed(_)))
+    ));
+    desk.session.step_not_charged(step);
+    desk.settle();
+    desk.stores = Fate::Done;
+    let marking = desk.session.step_dispatched_durably(desk.now(), step).unwrap();
+    desk.settle();
+    assert_eq!(desk.session.step_marked(marking), Some(Ok(())));
 }

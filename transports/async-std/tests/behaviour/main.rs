@@ -17,6 +17,8 @@ mod alone;
 mod async_test_clock;
 #[path = "../../../client/tests/adapter/closing.rs"]
 mod closing;
+#[path = "../../../client/tests/adapter/dispatch_crash.rs"]
+mod dispatch_crash;
 mod executor;
 #[path = "../../../client/tests/adapter/given.rs"]
 mod given;

@@ -11,7 +11,7 @@ use cycles_proto::meter::{End, Meter, Settle};
 use cycles_proto::models::{Amount, CommitRequest, ReservationCreateRequest};
 use cycles_proto::outcome::{NotMarked, ReleaseReason};
 use cycles_proto::run::{RunBudget, RunOptions, Step};
-use cycles_proto::session::{EndedStep, KeepKey, Key, ReservationKey, Session, StepKey};
+use cycles_proto::session::{EndedStep, KeepKey, Key, MarkedStep, ReservationKey, Session, StepKey};
 use cycles_proto::with_cycles_config::OnError;
 use cycles_proto::{Error, InvalidCommit, Now, Seed, UnixMillis};
 
@@ -238,6 +238,12 @@ impl Handle {
         if self.check().is_ok() {
             self.shared().with(|session, _| session.step_dispatched(step));
         }
+    }
+
+    pub(crate) fn step_dispatched_durably(&self, step: StepKey) -> Result<MarkedStep, NotMarked> {
+        self.check().map_err(|_| NotMarked::Forked)?;
+        self.shared()
+            .with(|session, now| session.step_dispatched_durably(now, step))
     }
 
     pub(crate) fn step_not_charged(&self, step: StepKey) {

@@ -15,13 +15,16 @@ use futures::stream::{self, StreamExt as _};
 use runcycles::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use runcycles::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
-    NotCompleted, OnError, RawRequest, RawResponse, Receipt, ReservationGuard, Run, RunConfig, Stats, Step,
-    StepContext, UnixMillis, WithCyclesConfig, try_with_cycles, with_cycles,
+    NotCompleted, NotMarked, OnError, RawRequest, RawResponse, Receipt, ReservationGuard, Run, RunConfig,
+    Stats, Step, StepContext, UnixMillis, WithCyclesConfig, try_with_cycles, with_cycles,
 };
 
 use crate::executor::on_threads::{block_on, spawn};
 
 pub struct OnExecutor;
+
+/// The adapter of these tests.
+pub type Tested = OnExecutor;
 
 #[derive(Debug)]
 pub struct Awaited(CyclesClient);
@@ -117,6 +120,10 @@ impl Spending for Stepping {
         self.0.dispatched();
     }
 
+    fn dispatched_durably(&self) -> Result<(), NotMarked> {
+        park_on(self.0.dispatched_durably())
+    }
+
     fn not_charged(&self) {
         self.0.not_charged();
     }
@@ -198,6 +205,10 @@ impl Guard for Held {
         self.0.dispatched();
     }
 
+    fn dispatched_durably(&self) -> Result<(), NotMarked> {
+        park_on(self.0.dispatched_durably())
+    }
+
     fn not_charged(&self) {
         self.0.not_charged();
     }
@@ -249,6 +260,10 @@ impl Spending for Running {
         self.0.dispatched();
     }
 
+    fn dispatched_durably(&self) -> Result<(), NotMarked> {
+        park_on(self.0.dispatched_durably())
+    }
+
     fn not_charged(&self) {
         self.0.not_charged();
     }
@@ -257,5 +272,25 @@ impl Spending for Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// Waits for something that needs no runtime, also in the middle of a future.
+fn park_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::park(),
+        }
     }
 }

@@ -90,6 +90,7 @@ impl Process {
             unrecorded: next(),
             charged_less: next(),
             set_aside: next(),
+            unknown: next(),
             is_certain: next() == 1,
         }
     }
@@ -172,11 +173,12 @@ pub fn another_process<A: Adapter>() {
                     unrecorded,
                     charged_less,
                     set_aside,
+                    unknown,
                     is_certain,
                 } = left;
                 let is_certain = u8::from(is_certain);
                 print_line(&format!(
-                    "left {ending} {recorded} {unrecorded} {charged_less} {set_aside} {is_certain}"
+                    "left {ending} {recorded} {unrecorded} {charged_less} {set_aside} {unknown} {is_certain}"
                 ));
             }
             _ => panic!("{line}"),

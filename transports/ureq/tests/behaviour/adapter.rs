@@ -11,11 +11,14 @@ use cycles_conformance::{
 use cycles_ureq::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
-    NotCompleted, OnError, RawRequest, RawResponse, Receipt, ReservationGuard, Run, RunConfig, Stats, Step,
-    StepContext, UnixMillis, WithCyclesConfig, try_with_cycles,
+    NotCompleted, NotMarked, OnError, RawRequest, RawResponse, Receipt, ReservationGuard, Run, RunConfig,
+    Stats, Step, StepContext, UnixMillis, WithCyclesConfig, try_with_cycles,
 };
 
 pub struct Ureq;
+
+/// The adapter of these tests.
+pub type Tested = Ureq;
 
 #[derive(Debug)]
 pub struct OnUreq(CyclesClient);
@@ -101,6 +104,10 @@ impl Spending for Stepping {
         self.0.dispatched();
     }
 
+    fn dispatched_durably(&self) -> Result<(), NotMarked> {
+        self.0.dispatched_durably().wait()
+    }
+
     fn not_charged(&self) {
         self.0.not_charged();
     }
@@ -183,6 +190,10 @@ impl Guard for Held {
         self.0.dispatched();
     }
 
+    fn dispatched_durably(&self) -> Result<(), NotMarked> {
+        self.0.dispatched_durably().wait()
+    }
+
     fn not_charged(&self) {
         self.0.not_charged();
     }
@@ -232,6 +243,10 @@ impl Spending for Running {
 
     fn dispatched(&self) {
         self.0.dispatched();
+    }
+
+    fn dispatched_durably(&self) -> Result<(), NotMarked> {
+        self.0.dispatched_durably().wait()
     }
 
     fn not_charged(&self) {

@@ -29,6 +29,8 @@ mod after_a_fork;
 mod alone;
 #[path = "../../../client/tests/adapter/closing.rs"]
 mod closing;
+#[path = "../../../client/tests/adapter/dispatch_crash.rs"]
+mod dispatch_crash;
 #[path = "../../../client/tests/adapter/given.rs"]
 mod given;
 #[path = "../../../client/tests/adapter/hanging_disk.rs"]

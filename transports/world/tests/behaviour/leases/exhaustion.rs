@@ -121,6 +121,9 @@ impl Run {
                     self.settled.push(match write {
                         JournalWrite::Put(_) => "put",
                         JournalWrite::PutRun(_) => "put the total",
+                        JournalWrite::PutMark(_)
+                        | JournalWrite::RemoveMark(_)
+                        | JournalWrite::LeaveMark(_) => "change the mark",
                         JournalWrite::Remove(_) => "remove",
                         JournalWrite::SetAside(..) => "set aside",
                     });
