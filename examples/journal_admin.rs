@@ -1,10 +1,11 @@
-//! An operator's program for the costs in a journal: it lists them, sends one again, charges one as an event, or
-//! discards one.
+//! An operator's program for the costs in a journal: it lists them, sends one again, charges one as an event or by its
+//! estimate, or discards one.
 //!
 //! ```text
 //! cargo run --bin journal_admin -- list [--json]
 //! cargo run --bin journal_admin -- retry ID          once the reason is gone, such as a budget that was too small
 //! cargo run --bin journal_admin -- as-event ID       when the reservation has expired
+//! cargo run --bin journal_admin -- charge-estimate ID   when the provider did charge for a dispatched request
 //! cargo run --bin journal_admin -- discard ID        when the cost is accounted for; `retry` takes it back
 //! ```
 //!
@@ -36,7 +37,7 @@ fn run() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     command(&client.journal(), &args)?;
-    if let ["retry" | "as-event", ..] = args.as_slice() {
+    if let ["retry" | "as-event" | "charge-estimate", ..] = args.as_slice() {
         // What has begun is finished before the program ends. A listing sends nothing.
         println!("{:?}", client.flush(Duration::from_secs(10))?);
     }
@@ -64,11 +65,19 @@ fn command(journal: &Journal, args: &[&str]) -> Result<(), Failure> {
             println!("{receipt:?}");
             Ok(())
         }
+        ["charge-estimate", id] => {
+            let receipt = journal.charge_estimate(&find(&journal, id)?)?;
+            println!("{receipt:?}");
+            Ok(())
+        }
         ["discard", id] => {
             println!("kept as {:?}", journal.discard(&find(&journal, id)?)?);
             Ok(())
         }
-        _ => Err("list [--json], retry ID, as-event ID or discard ID, and perhaps --forced".into()),
+        _ => Err(
+            "list [--json], retry ID, as-event ID, charge-estimate ID or discard ID, and perhaps --forced"
+                .into(),
+        ),
     }
 }
 
