@@ -10,6 +10,7 @@ use core::time::Duration;
 use super::common::Common;
 use super::held::Held;
 use super::{Phase, Reservation};
+use crate::dispatch::Unreported;
 use crate::journal::JournalWrite;
 use crate::journal::record::JournalRecord;
 use crate::models::{Amount, CommitRequest, InvalidRequest};
@@ -236,6 +237,11 @@ impl Held {
     fn begin_run(&mut self, common: &mut Common, now: Now, options: RunOptions) -> Result<(), InvalidCommit> {
         if self.settlement().is_some() || self.run.is_some() {
             return Err(InvalidCommit::AlreadyCommitted);
+        }
+        if self.unreported() != Unreported::Nothing {
+            let problem =
+                "may have a cost already, but a run is charged only what its steps cost: begin the run first";
+            return Err(InvalidCommit::Invalid(InvalidRequest::new("actual", problem)));
         }
         let mut options = options;
         if let Some(key) = &options.commit_key {

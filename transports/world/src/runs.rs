@@ -130,6 +130,7 @@ impl World {
     /// Makes a reservation a run.
     pub fn begin_run(&mut self, job: JobId, options: RunOptions) {
         let on_error = options.on_error;
+        let due = self.due(job);
         let begun = self.act_on_run(job, |machine, now, key, run| {
             let begun = machine.begin_run(now, key, options);
             if begun.is_ok() {
@@ -141,6 +142,11 @@ impl World {
             begun
         });
         self.log(|| format!("{job} becomes a run: {begun:?}"));
+        if let (Some(Ok(())), Due::Spent(_) | Due::Estimate(_) | Due::Report(_)) = (begun, due) {
+            let what =
+                format!("{due:?} is due, but it becomes a run, which is charged only what its steps cost");
+            self.keep_violation(Some(job), broken(Rule::DispatchedNotFree, what));
+        }
     }
 
     /// Begins a step under this number, with the run's policy unless it has its own. Returns whether it was not refused.

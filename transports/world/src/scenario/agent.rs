@@ -142,6 +142,9 @@ impl AgentPlan {
             return;
         };
         self.on_error = provider::policy(dice).unwrap_or_default();
+        if dice.one_in(8) {
+            self.provider = Some(ProviderPlan::of(dice, Duration::ZERO).0);
+        }
         let mut calls = Vec::new();
         for (ends, act) in acts.iter_mut() {
             match act {
@@ -267,9 +270,7 @@ impl<'a> Agent<'a> {
                 None => State::Ended(None),
             },
             State::AwaitsGrant(job, _) if world.is_held(job) && plan.run.is_some() => {
-                let mut options = RunOptions::new(plan.work + Duration::from_secs(60));
-                options.on_error = plan.on_error;
-                world.begin_run(job, options);
+                plan.begin_run(world, job);
                 State::Runs(job, now, 0)
             }
             State::AwaitsGrant(job, _) if world.is_held(job) => {
@@ -341,6 +342,18 @@ impl AgentPlan {
         world
             .reserve_as(caller, self.request.clone(), self.is_blocking)
             .ok()
+    }
+
+    /// Makes the reservation a run. What is sent before that is its own, what is sent after that belongs to a step.
+    fn begin_run(&self, world: &mut World, job: JobId) {
+        let mut options = RunOptions::new(self.work + Duration::from_secs(60));
+        options.on_error = self.on_error;
+        let acts = || self.provider.iter().flat_map(ProviderPlan::acts);
+        if self.spent_at_first.is_some() {
+            acts().for_each(|act| act.happen(world, job));
+        }
+        world.begin_run(job, options);
+        acts().for_each(|act| act.happen(world, job));
     }
 
     fn begin(&self, world: &mut World, job: JobId) {

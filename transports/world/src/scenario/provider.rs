@@ -54,6 +54,11 @@ impl ProviderPlan {
         }
     }
 
+    /// All acts, in order.
+    pub(super) fn acts(&self) -> impl Iterator<Item = ProviderAct> {
+        self.acts.iter().map(|(_, act)| *act)
+    }
+
     /// The act after this many.
     pub(super) fn act(&self, done: usize) -> Option<(Duration, ProviderAct)> {
         self.acts.get(done).copied()

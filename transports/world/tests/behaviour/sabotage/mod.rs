@@ -77,7 +77,6 @@ caught! {
     a_job_that_never_ends_is_caught: NeverDone => Ends,
     a_storm_of_beats_is_caught: BeatsWithoutPause => NoStorm,
     a_swallowed_heartbeat_failure_is_caught: SwallowsBeatFailures => BeatFailureReported,
-    a_heartbeat_failure_that_ends_the_action_is_caught: GivesUpWithTheHeartbeat => ActionGoesOn,
     a_swallowed_failure_of_the_journal_is_caught: SwallowsJournalFailures => StoreFailureReported,
     a_record_that_is_removed_too_early_is_caught: RemovesRecordFirst => CostKept,
     a_record_that_cannot_be_read_is_caught: WritesWhatCannotBeRead => CostKept,
@@ -184,6 +183,27 @@ fn settlements_leave_a_quarter_of_the_places_to_leases_and_those_that_take_every
         Box::new(SessionSaboteur::new(session, how))
     }));
     assert_eq!(caught.unwrap_err().rule, Rule::LeasesInTime);
+}
+
+/// An action that has spent nothing, while the beats of its lease fail.
+fn with_failing_beats(make: MakeMachine) -> Result<(), Violation> {
+    let mut world = World::builder(6).traced().machines(make).build();
+    let process = world.start_process();
+    let job = world.reserve(process, request(100)).unwrap();
+    world.run_until(|world| world.is_held(job))?;
+    world.inject("extend:503".parse().unwrap());
+    world.run_for(Duration::from_secs(300))?;
+    world.finish()
+}
+
+#[test]
+fn an_action_outlives_the_failures_of_its_heartbeat_and_one_that_they_end_is_caught() {
+    with_failing_beats(Arc::new(|session| Box::new(session))).unwrap();
+    let sabotage = Sabotage::GivesUpWithTheHeartbeat;
+    let caught = with_failing_beats(Arc::new(move |session| {
+        Box::new(Saboteur::new(session, sabotage))
+    }));
+    assert_eq!(caught.unwrap_err().rule, Rule::ActionGoesOn);
 }
 
 #[test]
