@@ -62,7 +62,14 @@ impl World {
         let Some(since) = since.filter(|_| flushed.is_complete()) else {
             return;
         };
-        let directory = &self.sessions[index].callers[caller_index].journal.directory;
+        let session = &self.sessions[index];
+        let caller = &session.callers[caller_index];
+        // A closed session reads its journal no more: it knows what its last scan found.
+        let since = match session.closed {
+            Some(_) => since.min(caller.last_scan),
+            None => since,
+        };
+        let directory = &caller.journal.directory;
         let is_hidden = |job: &Job| {
             let has_ended = job.notes.ended.is_some_and(|ended| ended < since);
             let first = job.notes.first_record.as_ref();
