@@ -99,6 +99,15 @@ pub async fn own_balance(client: &CyclesClient, unit: Unit) -> Result<Balance, F
     own.ok_or_else(|| format!("the tenant has no budget of {unit}").into())
 }
 
+/// The amount that the tenant's own budget of tokens has spent so far.
+///
+/// # Errors
+/// The same as those of [`own_balance`].
+pub async fn spent_tokens(client: &CyclesClient) -> Result<i64, Failure> {
+    let own = own_balance(client, Unit::Tokens).await?;
+    Ok(own.spent.map_or(0, |spent| spent.amount))
+}
+
 /// Returns the exit code of the process, after printing the error, if there is one, to standard error.
 pub fn end(example: &str, ended: Result<(), Failure>) -> ExitCode {
     match ended {

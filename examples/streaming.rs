@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cycles_examples::{Failure, Scene, end, own_balance};
+use cycles_examples::{Failure, Scene, end, spent_tokens};
 use cycles_tokio::models::*;
 use cycles_tokio::{CyclesClient, Metered, Reading};
 use futures::stream::{self, Stream, StreamExt as _};
@@ -23,7 +23,7 @@ async fn run() -> Result<(), Failure> {
     // Kept until the end: dropping it stops the server.
     let scene = Scene::new("streaming")?;
     let client = CyclesClient::new(scene.config.clone());
-    let before = spent(&client).await?;
+    let before = spent_tokens(&client).await?;
 
     println!("1. A reader who stays to the end:");
     let mut answer = ask(&client).await?;
@@ -55,7 +55,7 @@ async fn run() -> Result<(), Failure> {
     if !left.is_complete() {
         println!("Some costs are left for the next run: {left:?}");
     }
-    let charged = spent(&client).await? - before;
+    let charged = spent_tokens(&client).await? - before;
     println!("Consumed by both: {read} tokens; charged by the ledger: {charged}");
     Ok(())
 }
@@ -95,10 +95,4 @@ fn model() -> impl Stream<Item = String> {
 fn show(word: &str) {
     print!("{}{word}", if word.starts_with("Reserve") { "   " } else { "" });
     let _ = std::io::stdout().flush();
-}
-
-/// The amount that the tenant's own budget of tokens has spent so far.
-async fn spent(client: &CyclesClient) -> Result<i64, Failure> {
-    let own = own_balance(client, Unit::Tokens).await?;
-    Ok(own.spent.map_or(0, |spent| spent.amount))
 }

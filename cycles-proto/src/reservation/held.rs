@@ -163,7 +163,7 @@ impl Held {
     }
 
     /// What is charged if no commit comes.
-    fn unreported(&self) -> Unreported {
+    pub(super) fn unreported(&self) -> Unreported {
         self.dispatches.unreported(self.spent.max(self.counted))
     }
 

@@ -11,6 +11,7 @@ use super::common::Common;
 use super::held::Held;
 use super::mark::Mark;
 use super::{Phase, Reservation};
+use crate::dispatch::Unreported;
 use crate::journal::record::JournalRecord;
 use crate::journal::{JournalWrite, RecordId};
 use crate::models::{Amount, CommitRequest, InvalidRequest};
@@ -237,6 +238,11 @@ impl Held {
     fn begin_run(&mut self, common: &mut Common, now: Now, options: RunOptions) -> Result<(), InvalidCommit> {
         if self.settlement().is_some() || self.run.is_some() {
             return Err(InvalidCommit::AlreadyCommitted);
+        }
+        if self.unreported() != Unreported::Nothing {
+            let problem =
+                "may have a cost already, but a run is charged only what its steps cost: begin the run first";
+            return Err(InvalidCommit::Invalid(InvalidRequest::new("actual", problem)));
         }
         let mut options = options;
         if let Some(key) = &options.commit_key {

@@ -37,7 +37,8 @@ impl Session {
     ///
     /// # Errors
     /// [`InvalidCommit::NotHeld`] if it is not held, [`InvalidCommit::AlreadyCommitted`] if it is a run already or its
-    /// cost was handed over, [`InvalidCommit::Invalid`] if the commit's key breaks a limit.
+    /// cost was handed over, [`InvalidCommit::Invalid`] if the commit's key breaks a limit, or if something was
+    /// [spent](Self::spent) or [dispatched](Self::dispatched) that no step would be charged for.
     pub fn begin_run(
         &mut self,
         now: Now,

@@ -13,6 +13,7 @@ use super::World;
 use super::audit::ReservationWatch;
 use super::job::{Job, JobId, ProcessId};
 use super::machine::Machine;
+use super::provider::Due;
 use super::runs::RunNotes;
 use super::session::{BalanceCall, CallerId};
 
@@ -60,9 +61,11 @@ impl World {
         if is_blocking {
             caller = caller.blocking();
         }
+        let estimate = request.estimate.amount;
         let key = session.machine.reserve(now, &caller, request, seed)?;
         let id = JobId(self.jobs.len());
         let mut job = Job::default();
+        job.notes.provider.estimate = estimate;
         job.notes.tenant = caller.config().subject().tenant.clone();
         self.jobs.push(job);
         let at = self.add_reservation(id, index, caller_index, watch);
@@ -170,7 +173,7 @@ impl World {
     pub fn commit(&mut self, job: JobId, request: CommitRequest) -> Result<(), InvalidCommit> {
         let cost = request.actual.clone();
         self.log(|| format!("{job}: its caller commits {cost}"));
-        let taken = self.hand_over(job, Some(cost), |machine, now, key| {
+        let taken = self.hand_over(job, Ending::with(cost), |machine, now, key| {
             machine.commit(now, key, request)
         });
         let taken = taken.unwrap_or(Ok(()));
@@ -183,7 +186,8 @@ impl World {
         taken
     }
 
-    /// Releases the reservation; if spending was reported, commits that instead.
+    /// Releases the reservation. If spending was reported, commits that instead; if a request was dispatched, its policy
+    /// decides.
     pub fn release(&mut self, job: JobId, reason: ReleaseReason) {
         self.log(|| format!("{job}: its caller releases"));
         self.leave(job, |machine, now, key| machine.release(now, key, reason));
@@ -205,27 +209,45 @@ impl World {
     }
 
     fn leave(&mut self, job: JobId, act: impl FnOnce(&mut dyn Machine, Now, ReservationKey)) {
-        let cost = self.known_cost(job);
-        self.hand_over(job, cost, |machine, now, key| {
+        let ending = self.ending(job);
+        self.hand_over(job, ending, |machine, now, key| {
             act(machine, now, key);
             Ok::<_, InvalidCommit>(())
         });
     }
 
-    /// The spending that was reported, if any.
-    fn known_cost(&self, job: JobId) -> Option<Amount> {
+    /// What follows if the action ends now, without a cost.
+    fn ending(&self, job: JobId) -> Ending {
         let notes = &self.jobs[job.0].notes;
-        let spent = notes.run.as_ref().map_or(notes.spent, RunNotes::cost_at_once);
-        let grant = self.grant_of(self.live_origin(job)?)?;
-        let unit = grant.reserved.as_ref()?.unit.clone();
-        (spent > 0).then(|| Amount::new(unit, spent))
+        let due = self.due(job);
+        let charge = notes.run.as_ref().map_or(due.charge(), RunNotes::cost_at_once);
+        let grant = self.live_origin(job).and_then(|at| self.grant_of(at));
+        let unit = grant.and_then(|grant| Some(grant.reserved.as_ref()?.unit.clone()));
+        Ending {
+            cost: unit.filter(|_| charge > 0).map(|unit| Amount::new(unit, charge)),
+            is_estimated: matches!(due, Due::Estimate(_)),
+            owes_report: match due {
+                // A cost that could not be accepted is reported instead.
+                Due::Report(estimate) if !notes.untaken => Some(estimate),
+                Due::Report(_) | Due::Nothing | Due::Spent(_) | Due::Estimate(_) => None,
+            },
+        }
     }
 
-    /// Ends the action, with its cost if it has one.
+    /// What has to be done about the action if it ends now, without a cost. The steps of a run have their own.
+    pub(super) fn due(&self, job: JobId) -> Due {
+        let notes = &self.jobs[job.0].notes;
+        match notes.run {
+            Some(_) => Due::Nothing,
+            None => notes.provider.requests.due(notes.spent, notes.provider.estimate),
+        }
+    }
+
+    /// Ends the action.
     fn hand_over(
         &mut self,
         job: JobId,
-        cost: Option<Amount>,
+        ending: Ending,
         act: impl FnOnce(&mut dyn Machine, Now, ReservationKey) -> Result<(), InvalidCommit>,
     ) -> Option<Result<(), InvalidCommit>> {
         let at = self.live_origin(job)?;
@@ -234,29 +256,34 @@ impl World {
         let now = self.wake_up(index)?;
         let done = act(self.sessions[index].machine.as_mut(), now, key);
         if done.is_ok() {
-            self.note_left(job, before, cost);
+            self.note_left(job, before, ending);
         }
         self.drive(index);
         Some(done)
     }
 
-    fn note_left(&mut self, job: JobId, was_running: bool, cost: Option<Amount>) {
+    fn note_left(&mut self, job: JobId, was_running: bool, ending: Ending) {
         let job = &mut self.jobs[job.0];
         job.notes.is_running = false;
         job.notes.was_left = true;
+        let mut ending = ending;
         if let Some(run) = &mut job.notes.run {
             run.end();
+            ending.is_estimated = run.estimated > 0;
+            ending.owes_report = run.unknown;
         }
         if was_running && job.cost.is_none() {
-            job.cost = cost;
+            job.cost = ending.cost;
+            job.notes.provider.is_estimated = ending.is_estimated;
+            job.notes.provider.owes_report = ending.owes_report;
         }
     }
 
     /// Notes that the caller is about to leave the reservation.
     pub(super) fn note_leaving(&mut self, job: JobId) {
         if self.live_origin(job).is_some() {
-            let cost = self.known_cost(job);
-            self.note_left(job, self.jobs[job.0].notes.is_running, cost);
+            let ending = self.ending(job);
+            self.note_left(job, self.jobs[job.0].notes.is_running, ending);
         }
     }
 
@@ -269,7 +296,7 @@ impl World {
         self.is_alive(process).then(|| self.time_of(index))
     }
 
-    fn act<T>(
+    pub(super) fn act<T>(
         &mut self,
         job: JobId,
         act: impl FnOnce(&mut dyn Machine, Now, ReservationKey) -> T,
@@ -285,5 +312,26 @@ impl World {
     pub(super) fn seed(&mut self) -> Seed {
         let (high, low) = (self.dice.bits(), self.dice.bits());
         Seed((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+    }
+}
+
+/// What follows from the end of an action.
+#[derive(Debug)]
+struct Ending {
+    cost: Option<Amount>,
+    /// Whether the cost is the estimate.
+    is_estimated: bool,
+    /// The estimate up to which it may have cost something that is not charged.
+    owes_report: Option<i64>,
+}
+
+impl Ending {
+    /// The end of an action that knows its cost.
+    const fn with(cost: Amount) -> Self {
+        Self {
+            cost: Some(cost),
+            is_estimated: false,
+            owes_report: None,
+        }
     }
 }

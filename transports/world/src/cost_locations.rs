@@ -62,7 +62,14 @@ impl World {
         let Some(since) = since.filter(|_| flushed.is_complete()) else {
             return;
         };
-        let directory = &self.sessions[index].callers[caller_index].journal.directory;
+        let session = &self.sessions[index];
+        let caller = &session.callers[caller_index];
+        // A closed session reads its journal no more: it knows what its last scan found.
+        let since = match session.closed {
+            Some(_) => since.min(caller.last_scan),
+            None => since,
+        };
+        let directory = &caller.journal.directory;
         let is_hidden = |job: &Job| {
             let has_ended = job.notes.ended.is_some_and(|ended| ended < since);
             let first = job.notes.first_record.as_ref();
@@ -94,9 +101,14 @@ impl World {
             .iter()
             .filter(|(_, location)| **location == Some(Location::Nowhere))
             .count();
+        let is_unknown = |job: &usize| self.jobs[*job].notes.provider.reported.is_some();
+        let unknown = ours.iter().filter(|(job, _)| is_unknown(job)).count();
         if nowhere > flushed.unrecorded {
             let what = format!("the flush reports {flushed:?}, but {nowhere} costs are nowhere");
             self.keep_violation(None, broken(Rule::CostKept, what));
+        } else if nowhere + unknown > flushed.unrecorded {
+            let what = format!("the flush reports {flushed:?}, but {unknown} costs are unknown");
+            self.keep_violation(None, broken(Rule::DispatchedNotFree, what));
         } else if flushed.is_complete()
             && let Some((job, location)) = ours
                 .iter()
@@ -137,15 +149,16 @@ impl World {
             return false;
         }
         let receipt = job.notes.origin.and_then(|at| self.receipt_of(at));
-        let is_untaken = job.notes.untaken && self.is_over(id);
+        let is_missing = job.notes.untaken || job.notes.provider.owes_report.is_some();
+        let is_missing = is_missing && self.is_over(id);
         match location {
-            None => is_untaken,
+            None => is_missing,
             Some(Location::Ledger) => {
                 let charged = job.charges.last().map(|last| last.amount);
                 let is_less = charged < job.cost.as_ref().map(|cost| cost.amount);
                 // If another process settled it, that process reports it.
                 let is_ours = self.is_over(id) && receipt.is_some_and(|receipt| receipt.is_settled());
-                is_untaken || is_less && is_ours
+                is_missing || is_less && is_ours
             }
             // This also applies to a cost that was set aside, even if a hung change brings its record back.
             Some(Location::OnItsWay | Location::Record) if job.notes.was_set_aside && self.is_over(id) => {

@@ -120,7 +120,9 @@ impl World {
         }
         for index in 0..self.jobs.len() {
             let is_lost = self.live_origin(JobId(index)).is_none();
-            let checked = self.jobs[index].check_kept(is_lost);
+            let job = &self.jobs[index];
+            let checked = job.check_known_to_someone(is_lost);
+            let checked = checked.and_then(|()| job.check_kept(is_lost));
             self.keep_violation(Some(JobId(index)), checked);
         }
         let payer = |id: &str| {

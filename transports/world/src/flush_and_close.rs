@@ -127,7 +127,7 @@ impl World {
         let is_stopped = ending.how >= Close::Leaving;
         self.note_all_leaving(index, |world, at| {
             let job = world.reservations[at].job;
-            is_stopped || world.jobs[job.0].notes.spent > 0
+            is_stopped || world.due(job).charge() > 0
         });
         self.note_all_finishing(index);
     }

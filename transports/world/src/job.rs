@@ -12,6 +12,7 @@ use cycles_proto::record::JournalRecord;
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::Operation;
 
+use super::provider::ProviderNotes;
 use super::runs::RunNotes;
 
 /// Identifies a job in its world.
@@ -107,6 +108,8 @@ pub(super) struct JobNotes {
     /// Whether the caller has ended or abandoned the action.
     pub(super) was_left: bool,
     pub(super) spent: i64,
+    /// What its action sent to a provider.
+    pub(super) provider: ProviderNotes,
     /// Whether the session could not accept the last cost that was handed over.
     pub(super) untaken: bool,
     pub(super) key: Option<String>,

@@ -13,6 +13,7 @@ mod machine;
 mod network;
 mod process;
 mod process_control;
+mod provider;
 mod reservations;
 mod rule;
 mod runs;

@@ -15,6 +15,7 @@ use cycles_proto::session::{
     CallId, CallKey, Caller, Close, EndedStep, ExtendKey, FlushKey, Key, ReservationKey, Scanned, Session,
     Step, StepKey,
 };
+use cycles_proto::with_cycles_config::OnError;
 use cycles_proto::{CyclesConfig, Error, Failure, Flushed, Now, Receipt, Seed, Ticket};
 use cycles_proto::{InvalidCommit, Outcome};
 use http::Response;
@@ -107,6 +108,18 @@ pub trait Machine: fmt::Debug {
     fn commit(&mut self, now: Now, key: ReservationKey, request: CommitRequest) -> Result<(), InvalidCommit> {
         self.session_mut().commit(now, key, request)
     }
+    /// Notes that the action sends a request that may have to be paid for.
+    fn dispatched(&mut self, key: ReservationKey) {
+        self.session_mut().dispatched(key);
+    }
+    /// Notes that the latest request costs nothing.
+    fn not_charged(&mut self, key: ReservationKey) {
+        self.session_mut().not_charged(key);
+    }
+    /// Sets what is charged if the action was dispatched and ends without a cost.
+    fn set_on_error(&mut self, key: ReservationKey, on_error: OnError) {
+        self.session_mut().set_on_error(key, on_error);
+    }
     /// Makes a reservation a run.
     ///
     /// # Errors
@@ -127,6 +140,14 @@ pub trait Machine: fmt::Debug {
     /// Those of [`Session::step_spent`].
     fn step_spent(&mut self, step: StepKey, amount: &Amount) -> Result<(), InvalidCommit> {
         self.session_mut().step_spent(step, amount)
+    }
+    /// Notes that a step sends a request that may have to be paid for.
+    fn step_dispatched(&mut self, step: StepKey) {
+        self.session_mut().step_dispatched(step);
+    }
+    /// Notes that the latest request of a step costs nothing.
+    fn step_not_charged(&mut self, step: StepKey) {
+        self.session_mut().step_not_charged(step);
     }
     /// Ends a step.
     ///

@@ -174,6 +174,10 @@ impl World {
             .cloned();
         // The session has dropped the outcome of a forgotten reservation, but its receipt was reported as an event.
         let outcome = seen.or_else(|| Some(Outcome::Settled(reservation.watch.reported_receipt.clone()?)));
+        let not_free = match is_origin && !reservation.was_lost {
+            true => job.check_not_free(outcome.as_ref()),
+            false => Ok(()),
+        };
         let checked = match outcome {
             None if reservation.watch.is_resumed || reservation.is_forgotten => Ok(()),
             None if reservation.was_lost => {
@@ -197,6 +201,7 @@ impl World {
             }
         };
         self.log(|| format!("{id}, reservation {at} is done"));
+        self.keep_violation(Some(id), not_free);
         self.keep_violation(Some(id), checked);
     }
 }

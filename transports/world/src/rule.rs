@@ -47,6 +47,12 @@ pub enum Rule {
     FlushIsTrue,
     /// A cost that could not be accepted is reported.
     UntakenCostReported,
+    /// Nothing is free in silence that may have cost something: if an action or a step ends without a cost after a request
+    /// of it was dispatched, what it had spent is charged, else its estimate; or, if its policy says so, somebody is
+    /// told and a flush counts it.
+    DispatchedNotFree,
+    /// A charge says whether it is an estimate.
+    EstimateMarked,
     /// A partial charge is reported with both amounts; a full charge is not.
     ShortfallReported,
     /// A settled cost leaves no record that would be sent again; the record of a refused or stale cost is set aside.

@@ -6,21 +6,28 @@ use cycles_proto::models::Amount;
 use cycles_proto::record::JournalRecord;
 use cycles_proto::run::{RunOptions, Step};
 use cycles_proto::session::{EndedStep, ReservationKey, StepKey};
+use cycles_proto::with_cycles_config::OnError;
 use cycles_proto::{InvalidCommit, Now};
 use cycles_sandbox::Operation;
 
 use super::audit::{CheckResult, broken};
 use super::job::{Job, JobId};
 use super::machine::Machine;
+use super::provider::{Due, Requests};
 use super::{Rule, World};
 
 /// The audit's notes about a run.
 #[derive(Debug, Default)]
 pub(super) struct RunNotes {
-    /// The steps that are open, and what they have spent so far.
-    open: BTreeMap<u64, (StepKey, i64)>,
+    /// The steps that are open.
+    open: BTreeMap<u64, OpenStep>,
     /// What all steps cost that have ended.
     pub(super) total: i64,
+    /// The part of that which is estimates.
+    pub(super) estimated: i64,
+    /// The estimates of the steps that may have cost something that is not charged, if there are any.
+    pub(super) unknown: Option<i64>,
+    on_error: OnError,
     /// The steps that do not count as charged yet, with the totals that have them.
     waiting: Vec<(EndedStep, i64)>,
     /// The largest total that has a step which counts as charged, and that the journal had stored.
@@ -28,17 +35,43 @@ pub(super) struct RunNotes {
     is_finishing: bool,
 }
 
+/// A step that has begun.
+#[derive(Debug)]
+pub(super) struct OpenStep {
+    pub(super) key: StepKey,
+    pub(super) requests: Requests,
+    estimate: i64,
+    spent: i64,
+}
+
+impl OpenStep {
+    /// What has to be done about it if it ends now, without a cost.
+    fn due(&self) -> Due {
+        self.requests.due(self.spent, self.estimate)
+    }
+}
+
 impl RunNotes {
     /// What the run costs if it ends now.
     pub(super) fn cost_at_once(&self) -> i64 {
-        let spent: i64 = self.open.values().map(|(_, spent)| spent).sum();
-        self.total + spent
+        let charges: i64 = self.open.values().map(|step| step.due().charge()).sum();
+        self.total + charges
     }
 
-    /// Notes that the run ends now; what its open steps have spent is charged.
+    /// Notes that the run ends now, and with it its open steps.
     pub(super) fn end(&mut self) {
-        self.total = self.cost_at_once();
-        self.open.clear();
+        for step in core::mem::take(&mut self.open).into_values() {
+            self.end_without_a_cost(step.due());
+        }
+    }
+
+    fn end_without_a_cost(&mut self, due: Due) {
+        self.total += due.charge();
+        match due {
+            Due::Estimate(estimate) => self.estimated += estimate,
+            Due::Report(estimate) => *self.unknown.get_or_insert(0) += estimate,
+            Due::Nothing | Due::Spent(_) => {}
+        }
     }
 
     fn has_ended(&self) -> bool {
@@ -96,23 +129,42 @@ fn is_settlement(operation: Operation) -> bool {
 impl World {
     /// Makes a reservation a run.
     pub fn begin_run(&mut self, job: JobId, options: RunOptions) {
+        let on_error = options.on_error;
+        let due = self.due(job);
         let begun = self.act_on_run(job, |machine, now, key, run| {
             let begun = machine.begin_run(now, key, options);
             if begun.is_ok() {
-                *run = Some(RunNotes::default());
+                *run = Some(RunNotes {
+                    on_error,
+                    ..RunNotes::default()
+                });
             }
             begun
         });
         self.log(|| format!("{job} becomes a run: {begun:?}"));
+        if let (Some(Ok(())), Due::Spent(_) | Due::Estimate(_) | Due::Report(_)) = (begun, due) {
+            let what =
+                format!("{due:?} is due, but it becomes a run, which is charged only what its steps cost");
+            self.keep_violation(Some(job), broken(Rule::DispatchedNotFree, what));
+        }
     }
 
-    /// Begins a step under this number. Returns whether it was not refused.
-    pub fn begin_step(&mut self, job: JobId, number: u64, estimate: i64) -> bool {
-        let step = Step::new(Amount::tokens(estimate)).name(format!("tool {}", number % 3));
+    /// Begins a step under this number, with the run's policy unless it has its own. Returns whether it was not refused.
+    pub fn begin_step(&mut self, job: JobId, number: u64, estimate: i64, on_error: Option<OnError>) -> bool {
+        let mut step = Step::new(Amount::tokens(estimate)).name(format!("tool {}", number % 3));
+        if let Some(on_error) = on_error {
+            step = step.on_error(on_error);
+        }
         let drawn = self.act_on_run(job, |machine, now, key, run| {
             let drawn = machine.draw(now, key, &step);
             if let (Ok(step), Some(run)) = (&drawn, run) {
-                run.open.insert(number, (*step, 0));
+                let open = OpenStep {
+                    key: *step,
+                    requests: Requests::new(on_error.unwrap_or(run.on_error)),
+                    estimate,
+                    spent: 0,
+                };
+                run.open.insert(number, open);
             }
             drawn.is_ok()
         });
@@ -122,12 +174,9 @@ impl World {
 
     /// Reports that a step has spent at least this much.
     pub fn step_spent(&mut self, job: JobId, number: u64, amount: i64) {
-        self.act_on_run(job, |machine, _, _, run| {
-            let Some((step, spent)) = run.as_mut().and_then(|run| run.open.get_mut(&number)) else {
-                return;
-            };
-            if machine.step_spent(*step, &Amount::tokens(amount)).is_ok() {
-                *spent = (*spent).max(amount);
+        self.act_on_step(job, number, |machine, step| {
+            if machine.step_spent(step.key, &Amount::tokens(amount)).is_ok() {
+                step.spent = step.spent.max(amount);
             }
         });
     }
@@ -137,11 +186,11 @@ impl World {
         self.log(|| format!("{job}: step {number} ends and cost {actual}"));
         let mut is_untaken = false;
         self.act_on_run(job, |machine, now, _, run| {
-            let Some((step, spent)) = run.as_mut().and_then(|run| run.open.remove(&number)) else {
+            let Some(run) = run else { return };
+            let Some(step) = run.open.remove(&number) else {
                 return;
             };
-            let ended = machine.end_step(now, step, actual);
-            let Some(run) = run else { return };
+            let ended = machine.end_step(now, step.key, actual);
             match ended {
                 Ok(ended) => {
                     run.total += actual.amount;
@@ -150,8 +199,14 @@ impl World {
                     }
                 }
                 Err(InvalidCommit::WrongUnit { .. } | InvalidCommit::Invalid(_)) => {
-                    run.total += spent;
                     is_untaken = true;
+                    match step.due() {
+                        // The cost that could not be accepted is reported instead.
+                        Due::Report(_) => {}
+                        due @ (Due::Nothing | Due::Spent(_) | Due::Estimate(_)) => {
+                            run.end_without_a_cost(due);
+                        }
+                    }
                 }
                 Err(_) => {}
             }
@@ -164,12 +219,12 @@ impl World {
         self.log(|| format!("{job}: step {number} fails"));
         self.act_on_run(job, |machine, now, _, run| {
             let Some(run) = run else { return };
-            let Some((step, spent)) = run.open.remove(&number) else {
+            let Some(step) = run.open.remove(&number) else {
                 return;
             };
-            let ended = machine.abandon_step(now, step);
-            run.total += spent;
-            if spent > 0 {
+            let ended = machine.abandon_step(now, step.key);
+            run.end_without_a_cost(step.due());
+            if step.due().charge() > 0 {
                 run.waiting.push((ended, run.total));
             }
         });
@@ -198,6 +253,20 @@ impl World {
         if run.has_ended() {
             self.note_leaving(job);
         }
+    }
+
+    /// Acts on an open step.
+    pub(super) fn act_on_step(
+        &mut self,
+        job: JobId,
+        number: u64,
+        act: impl FnOnce(&mut dyn Machine, &mut OpenStep),
+    ) {
+        self.act_on_run(job, |machine, _, _, run| {
+            if let Some(step) = run.as_mut().and_then(|run| run.open.get_mut(&number)) {
+                act(machine, step);
+            }
+        });
     }
 
     /// Acts on the run of a live reservation; notes the cost before the session goes on.

@@ -65,6 +65,8 @@ pub(super) struct CallerState {
     pub(super) journal: Client,
     /// The records of the last scan, and the ends of their pauses according to the scan that first found them.
     pub(super) scanned: BTreeMap<RecordId, (JournalRecord, Option<Duration>)>,
+    /// When that scan was, in the world's time.
+    pub(super) last_scan: Duration,
 }
 
 /// A call with one request and one answer.
@@ -190,6 +192,7 @@ impl CallerState {
             journal: Client::new(caller.config(), session),
             caller,
             scanned: BTreeMap::new(),
+            last_scan: Duration::ZERO,
         }
     }
 

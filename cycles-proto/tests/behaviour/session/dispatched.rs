@@ -212,3 +212,33 @@ fn a_session_that_ends_charges_for_actions_whose_requests_left() {
         assert!(desk.session.receipt(left).is_some() && desk.session.receipt(idle).is_none());
     }
 }
+
+#[test]
+fn an_action_that_may_have_cost_something_cannot_become_a_run_which_would_charge_only_its_steps() {
+    type Act = fn(&mut Desk, ReservationKey);
+    let acts: [(Act, Option<i64>); 3] = [
+        (|desk, key| desk.session.dispatched(key), Some(1_000)),
+        (
+            |desk, key| desk.session.spent(key, &Amount::tokens(30)).unwrap(),
+            Some(30),
+        ),
+        (
+            |desk, key| {
+                desk.session.dispatched(key);
+                desk.session.not_charged(key);
+            },
+            None,
+        ),
+    ];
+    for (act, charged) in acts {
+        let mut desk = Desk::new();
+        let key = desk.held();
+        act(&mut desk, key);
+        let config = RunConfig::new(Amount::tokens(1_000));
+        let begun = desk.session.begin_run(desk.now(), key, config.options());
+        assert_eq!(begun.is_err(), charged.is_some(), "{charged:?}: {begun:?}");
+        desk.session.abandon(desk.now(), key);
+        desk.settle();
+        assert_eq!(desk.charged(), [charged]);
+    }
+}

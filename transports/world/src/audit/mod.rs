@@ -4,6 +4,7 @@
 
 mod answers;
 mod charges;
+mod dispatched;
 mod end;
 mod lease;
 mod outcome;
@@ -176,6 +177,9 @@ impl ReservationWatch {
                         format!("a record of {amount:?}, which was not handed over"),
                     );
                 }
+                if !self.is_resumed {
+                    job.check_mark(record.body().as_bytes())?;
+                }
                 if job.notes.key.get_or_insert_with(|| key.clone()) != &key {
                     return broken(Rule::OneKey, format!("a record under the key {key}"));
                 }
@@ -202,6 +206,7 @@ impl ReservationWatch {
                         format!("a total of {amount:?}, but the steps that have ended cost {ended:?}"),
                     );
                 }
+                job.check_mark(total.body().as_bytes())?;
                 let key = total.id().key.as_str().to_owned();
                 if job.notes.key.get_or_insert_with(|| key.clone()) != &key {
                     return broken(Rule::OneKey, format!("a total under the key {key}"));
@@ -308,6 +313,9 @@ impl ReservationWatch {
         self.owes_beat_event &= !tells_of_beat;
         self.owes_store_event &= !matches!(event, Event::JournalFailed { .. });
         self.has_reported_untaken |= matches!(event, Event::CostNotTaken { .. });
+        if let Event::CostUnknown { estimate, .. } = event {
+            *job.notes.provider.reported.get_or_insert(0) += estimate.amount;
+        }
         if let Event::ChargedLess { actual, charged, .. } = event {
             self.reported_shortfall = Some((actual.amount, charged.amount));
         }

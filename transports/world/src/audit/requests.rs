@@ -58,6 +58,9 @@ impl ReservationWatch {
             self.was_settled = !job.charges.is_empty();
             self.check_settlement(job, now, operation, call, &body)?;
         } else if operation == Operation::ReleaseReservation {
+            if job.notes.provider.is_estimated {
+                return job.is_free("its estimate is given back");
+            }
             if job.cost.is_some() || job.operations().into_iter().any(is_settlement) {
                 return broken(Rule::NeverBoth, "a release of a reservation that has a cost");
             }
@@ -109,6 +112,9 @@ impl ReservationWatch {
         };
         let bytes = call.request.body();
         let key = body.idempotency_key.clone().unwrap_or_default();
+        if !self.is_resumed {
+            job.check_mark(bytes)?;
+        }
         if job.notes.key.get_or_insert_with(|| key.clone()) != &key {
             return broken(Rule::OneKey, format!("a settlement under the key {key}"));
         }

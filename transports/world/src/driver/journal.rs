@@ -168,6 +168,7 @@ impl World {
             )
         });
         let session = &mut self.sessions[index];
+        session.callers[caller_index].last_scan = self.now;
         session.callers[caller_index].note_scan(now, &records);
         session
             .watch

@@ -8,8 +8,10 @@ use cycles_proto::models::{
 
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::run::RunOptions;
+use cycles_proto::with_cycles_config::OnError;
 
 use super::dice::Dice;
+use super::provider::{self, ProviderAct, ProviderPlan};
 use crate::{JobId, ProcessId, World};
 
 /// The plan of an agent.
@@ -32,12 +34,17 @@ pub(super) struct AgentPlan {
     forgets: bool,
     /// If the reservation is a run: what happens in it, by the time since the grant.
     run: Option<Vec<(Duration, RunAct)>>,
+    /// What is charged for the steps of the run that end without a cost.
+    on_error: OnError,
+    /// What the action sends to a provider.
+    provider: Option<ProviderPlan>,
 }
 
 /// An act in a run.
 #[derive(Clone, Copy)]
 enum RunAct {
-    Begins(u64, i64),
+    Begins(u64, i64, Option<OnError>),
+    Calls(u64, ProviderAct),
     Spent(u64, i64),
     Ends(u64, i64),
     Fails(u64),
@@ -79,6 +86,8 @@ impl AgentPlan {
             is_blocking: false,
             forgets: false,
             run: None,
+            on_error: OnError::default(),
+            provider: None,
         }
     }
 
@@ -97,7 +106,7 @@ impl AgentPlan {
             let begins = dice.millis(work + 1);
             let ends = begins + dice.millis(work / 2 + 50);
             let estimate = dice.amount(400);
-            acts.push((begins, RunAct::Begins(number, estimate)));
+            acts.push((begins, RunAct::Begins(number, estimate, None)));
             if dice.one_in(4) {
                 acts.push((begins, RunAct::Spent(number, dice.amount(300))));
             }
@@ -114,6 +123,52 @@ impl AgentPlan {
         }
         acts.sort_by_key(|(at, _)| *at);
         self.run = Some(acts);
+    }
+
+    /// Draws what the action or its steps send to a provider. This is separate from `of`, so that older seeds keep their
+    /// meaning.
+    pub(super) fn draw_provider(&mut self, dice: &mut Dice<'_>) {
+        let Some(acts) = &mut self.run else {
+            let (plan, bill) = ProviderPlan::of(dice, self.work);
+            self.provider = Some(plan);
+            self.ending = dice.one_of(&[
+                Ending::Commits,
+                Ending::Releases,
+                Ending::Releases,
+                Ending::Leaves,
+                Ending::Leaves,
+            ]);
+            self.cost = bill;
+            return;
+        };
+        self.on_error = provider::policy(dice).unwrap_or_default();
+        if dice.one_in(8) {
+            self.provider = Some(ProviderPlan::of(dice, Duration::ZERO).0);
+        }
+        let mut calls = Vec::new();
+        for (ends, act) in acts.iter_mut() {
+            match act {
+                RunAct::Begins(number, _, on_error) => {
+                    *on_error = provider::policy(dice);
+                    calls.push((*number, *ends));
+                }
+                RunAct::Ends(number, _) if dice.one_in(2) => *act = RunAct::Fails(*number),
+                RunAct::Ends(..)
+                | RunAct::Calls(..)
+                | RunAct::Spent(..)
+                | RunAct::Fails(_)
+                | RunAct::Finishes => {}
+            }
+        }
+        for (number, begins) in calls {
+            // A step that calls after its end changes nothing.
+            for _ in 0..dice.below(3) {
+                let at = begins + dice.millis(40);
+                let acts_of_step = provider::requests(dice, true).into_iter();
+                acts.extend(acts_of_step.map(|act| (at, RunAct::Calls(number, act))));
+            }
+        }
+        acts.sort_by_key(|(at, _)| *at);
     }
 
     /// Makes the same request as another plan, under the same key, as if it had been delivered twice.
@@ -155,8 +210,8 @@ enum State {
     Idle,
     /// Requested the reservation at this time.
     AwaitsGrant(JobId, Duration),
-    /// Got the grant at this time.
-    Works(JobId, Duration),
+    /// Got the grant at this time, and has done this much with its provider.
+    Works(JobId, Duration, usize),
     /// Got the grant of a run at this time, and has done this many acts.
     Runs(JobId, Duration, usize),
     Ended(Option<JobId>),
@@ -175,7 +230,10 @@ impl<'a> Agent<'a> {
         match self.state {
             State::Idle => Some(self.plan.begins),
             State::AwaitsGrant(_, since) => Some(since + self.plan.patience),
-            State::Works(_, since) => Some(since + self.plan.work),
+            State::Works(_, since, done) => {
+                let next = self.plan.provider.as_ref().and_then(|plan| plan.act(done));
+                Some(since + next.map_or(self.plan.work, |(at, _)| at))
+            }
             State::Runs(_, since, done) => {
                 let next = self.plan.run.as_ref().and_then(|acts| acts.get(done));
                 Some(
@@ -197,7 +255,7 @@ impl<'a> Agent<'a> {
     pub(super) fn job(&self) -> Option<JobId> {
         match self.state {
             State::Idle => None,
-            State::AwaitsGrant(job, _) | State::Works(job, _) | State::Runs(job, ..) => Some(job),
+            State::AwaitsGrant(job, _) | State::Works(job, ..) | State::Runs(job, ..) => Some(job),
             State::Ended(job) => job,
         }
     }
@@ -212,12 +270,12 @@ impl<'a> Agent<'a> {
                 None => State::Ended(None),
             },
             State::AwaitsGrant(job, _) if world.is_held(job) && plan.run.is_some() => {
-                world.begin_run(job, RunOptions::new(plan.work + Duration::from_secs(60)));
+                plan.begin_run(world, job);
                 State::Runs(job, now, 0)
             }
             State::AwaitsGrant(job, _) if world.is_held(job) => {
                 plan.begin(world, job);
-                State::Works(job, now)
+                State::Works(job, now, 0)
             }
             State::AwaitsGrant(job, _) => {
                 match plan.forgets {
@@ -226,13 +284,19 @@ impl<'a> Agent<'a> {
                 }
                 State::Ended(Some(job))
             }
-            State::Works(job, _) => {
-                plan.end(world, job);
-                if plan.forgets {
-                    world.forget(job);
+            State::Works(job, since, done) => match plan.provider.as_ref().and_then(|plan| plan.act(done)) {
+                Some((_, act)) => {
+                    act.happen(world, job);
+                    State::Works(job, since, done + 1)
                 }
-                State::Ended(Some(job))
-            }
+                None => {
+                    plan.end(world, job);
+                    if plan.forgets {
+                        world.forget(job);
+                    }
+                    State::Ended(Some(job))
+                }
+            },
             State::Runs(job, since, done) => match plan.run.as_ref().and_then(|acts| acts.get(done)) {
                 Some((_, act)) => {
                     act.happen(world, job);
@@ -255,7 +319,10 @@ impl<'a> Agent<'a> {
 impl RunAct {
     fn happen(self, world: &mut World, job: JobId) {
         match self {
-            Self::Begins(number, estimate) => drop(world.begin_step(job, number, estimate)),
+            Self::Begins(number, estimate, on_error) => {
+                world.begin_step(job, number, estimate, on_error);
+            }
+            Self::Calls(number, act) => act.happen_in_step(world, job, number),
             Self::Spent(number, amount) => world.step_spent(job, number, amount),
             // Some costs cannot be accepted.
             Self::Ends(number, cost @ ..=-15) => world.end_step(job, number, &Amount::credits(-cost)),
@@ -277,10 +344,25 @@ impl AgentPlan {
             .ok()
     }
 
+    /// Makes the reservation a run. What is sent before that is its own, what is sent after that belongs to a step.
+    fn begin_run(&self, world: &mut World, job: JobId) {
+        let mut options = RunOptions::new(self.work + Duration::from_secs(60));
+        options.on_error = self.on_error;
+        let acts = || self.provider.iter().flat_map(ProviderPlan::acts);
+        if self.spent_at_first.is_some() {
+            acts().for_each(|act| act.happen(world, job));
+        }
+        world.begin_run(job, options);
+        acts().for_each(|act| act.happen(world, job));
+    }
+
     fn begin(&self, world: &mut World, job: JobId) {
         if let Some(amount) = self.spent_at_first {
             // This fails if the lease has been lost.
             let _ = world.spent(job, &Amount::tokens(amount));
+        }
+        if let Some(provider) = &self.provider {
+            provider.begin(world, job);
         }
         if let Some(by) = self.extends_by {
             world.extend(job, by);

@@ -4,6 +4,7 @@ mod agent;
 mod dice;
 mod faults;
 mod plan;
+mod provider;
 mod run;
 
 use core::fmt;
@@ -84,6 +85,13 @@ pub struct Tally {
     pub shut_down: u64,
     /// Single-request calls that were answered.
     pub answered_calls: u64,
+    /// Costs that are or contain estimates, because the true cost was not reported.
+    pub estimated: u64,
+    /// Costs that are not charged, but reported as unknown.
+    pub unknown: u64,
+    /// Actions that were not charged, although their providers charge for them: their callers did not say that a request
+    /// left, or chose a policy that permits it, or their process was killed.
+    pub unseen: u64,
 }
 
 /// The failure of a random scenario: a violated invariant.
@@ -221,6 +229,9 @@ impl Tally {
             closed: self.closed + other.closed,
             shut_down: self.shut_down + other.shut_down,
             answered_calls: self.answered_calls + other.answered_calls,
+            estimated: self.estimated + other.estimated,
+            unknown: self.unknown + other.unknown,
+            unseen: self.unseen + other.unseen,
         }
     }
 }
@@ -252,6 +263,11 @@ fn tally(world: &World) -> Tally {
             tally.committed += u64::from(!by_event);
         }
         tally.lost += u64::from(job.cost.is_some() && job.charges.is_empty() && !job.notes.was_surfaced);
+        let provider = &job.notes.provider;
+        tally.estimated += u64::from(provider.is_estimated && !job.charges.is_empty());
+        tally.unknown += u64::from(provider.reported.is_some());
+        tally.unseen +=
+            u64::from(provider.requests.bill() > 0 && job.cost.is_none() && provider.reported.is_none());
         for outcome in &job.outcomes {
             tally.not_reserved += u64::from(matches!(outcome, Outcome::NotReserved(_)));
             tally.released += u64::from(matches!(outcome, Outcome::Released(_)));

@@ -138,6 +138,11 @@ impl Plan {
             }
         }
         self.incidents.sort_by_key(|(at, _)| *at);
+        for plan in &mut self.agents {
+            if dice.one_in(2) {
+                plan.draw_provider(dice);
+            }
+        }
     }
 
     /// Draws the limits in time, and an end in steps. They are drawn last, for the same reason.

@@ -13,6 +13,7 @@ mod story;
 
 mod contract;
 mod leases;
+mod provider;
 mod recovery;
 mod sabotage;
 mod scenarios;

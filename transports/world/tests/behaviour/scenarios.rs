@@ -88,6 +88,9 @@ fn random_scenarios_keep_the_invariants() {
             closed,
             shut_down,
             answered_calls,
+            estimated,
+            unknown,
+            unseen,
             ..
         } = tally;
         let all = [
@@ -110,6 +113,9 @@ fn random_scenarios_keep_the_invariants() {
             closed,
             shut_down,
             answered_calls,
+            estimated,
+            unknown,
+            unseen,
         ];
         assert!(all.iter().all(|count| *count > 0), "{tally:?}");
     }

@@ -77,7 +77,6 @@ caught! {
     a_job_that_never_ends_is_caught: NeverDone => Ends,
     a_storm_of_beats_is_caught: BeatsWithoutPause => NoStorm,
     a_swallowed_heartbeat_failure_is_caught: SwallowsBeatFailures => BeatFailureReported,
-    a_heartbeat_failure_that_ends_the_action_is_caught: GivesUpWithTheHeartbeat => ActionGoesOn,
     a_swallowed_failure_of_the_journal_is_caught: SwallowsJournalFailures => StoreFailureReported,
     a_record_that_is_removed_too_early_is_caught: RemovesRecordFirst => CostKept,
     a_record_that_cannot_be_read_is_caught: WritesWhatCannotBeRead => CostKept,
@@ -87,6 +86,14 @@ caught! {
     a_cost_that_is_said_to_be_set_aside_and_is_in_no_file_is_caught: HidesThatACostIsNowhere => CostKept,
     a_cost_that_was_not_taken_in_silence_is_caught: SwallowsUntakenCosts => UntakenCostReported,
     a_cost_that_was_charged_for_less_in_silence_is_caught: SwallowsShortfalls => ShortfallReported,
+    an_action_that_is_free_although_its_request_left_is_caught: ForgetsDispatches => DispatchedNotFree,
+    a_step_that_is_free_although_its_request_left_is_caught: ForgetsDispatchesOfSteps => StepStored,
+    a_charge_for_a_request_that_the_provider_refused_is_caught: ForgetsRefusals => KnownCost,
+    a_charge_for_an_action_whose_request_never_left_is_caught: DispatchesEverything => KnownCost,
+    a_charge_of_what_is_on_hold_is_caught: ChargesWhatIsOnHold => KnownCost,
+    a_cost_that_nobody_knows_and_nobody_is_told_of_is_caught: SwallowsUnknownCosts => DispatchedNotFree,
+    a_cost_that_nobody_knows_and_no_flush_counts_is_caught: CountsNoUnknownCosts => DispatchedNotFree,
+    an_estimate_that_is_passed_off_as_a_cost_is_caught: PassesEstimatesOff => EstimateMarked,
     a_receipt_for_nothing_is_caught: ClaimsToHaveCommitted => TrueReceipt,
     a_release_for_nothing_is_caught: ClaimsToHaveReleased => TrueReceipt,
     a_secret_in_an_event_is_caught: TellsTheKey => SecretKept,
@@ -105,7 +112,6 @@ macro_rules! caught_in_session {
 caught_in_session! {
     a_timer_that_is_forgotten_when_nothing_rests_is_caught: ForgetsItsTimer => BeatAwaited,
     more_exchanges_than_places_are_caught: TakesEveryPlace => PlacesKept,
-    settlements_that_take_every_place_are_caught: PutsLeasesLast => LeasesInTime,
     a_lease_that_finds_no_place_though_there_is_one_is_caught: StarvesLeases => LeasesInTime,
     a_withdrawn_attempt_that_begins_is_caught: LetsWithdrawnBegin => WithdrawnNotSent,
     a_store_that_is_waited_for_for_ever_is_caught: WaitsForStores => HungStore,
@@ -154,6 +160,52 @@ fn a_replay_stops_where_the_key_is_refused_and_one_that_goes_on_is_caught() {
     assert_eq!(caught.unwrap_err().rule, Rule::StopsAtRefusals);
 }
 
+/// More actions that end at once than there are places.
+fn with_many_ends(make: MakeMachine) -> Result<(), Violation> {
+    let mut world = World::builder(5).traced().machines(make).places(4).build();
+    let process = world.start_process();
+    let jobs: Vec<_> = (0..8)
+        .map(|_| world.reserve(process, request(100)).unwrap())
+        .collect();
+    world.run_until(|world| jobs.iter().all(|job| world.is_held(*job)))?;
+    for job in jobs {
+        let commit = CommitRequest::builder().actual(Amount::tokens(60)).build();
+        world.commit(job, commit).unwrap();
+    }
+    world.finish()
+}
+
+#[test]
+fn settlements_leave_a_quarter_of_the_places_to_leases_and_those_that_take_every_place_are_caught() {
+    with_many_ends(Arc::new(|session| Box::new(session))).unwrap();
+    let how = SessionSabotage::PutsLeasesLast;
+    let caught = with_many_ends(Arc::new(move |session| {
+        Box::new(SessionSaboteur::new(session, how))
+    }));
+    assert_eq!(caught.unwrap_err().rule, Rule::LeasesInTime);
+}
+
+/// An action that has spent nothing, while the beats of its lease fail.
+fn with_failing_beats(make: MakeMachine) -> Result<(), Violation> {
+    let mut world = World::builder(6).traced().machines(make).build();
+    let process = world.start_process();
+    let job = world.reserve(process, request(100)).unwrap();
+    world.run_until(|world| world.is_held(job))?;
+    world.inject("extend:503".parse().unwrap());
+    world.run_for(Duration::from_secs(300))?;
+    world.finish()
+}
+
+#[test]
+fn an_action_outlives_the_failures_of_its_heartbeat_and_one_that_they_end_is_caught() {
+    with_failing_beats(Arc::new(|session| Box::new(session))).unwrap();
+    let sabotage = Sabotage::GivesUpWithTheHeartbeat;
+    let caught = with_failing_beats(Arc::new(move |session| {
+        Box::new(Saboteur::new(session, sabotage))
+    }));
+    assert_eq!(caught.unwrap_err().rule, Rule::ActionGoesOn);
+}
+
 #[test]
 fn machines_that_behave_are_not_caught() {
     for seed in 0..200 {
@@ -168,14 +220,17 @@ fn machines_that_behave_are_not_caught() {
 fn world_with_job() -> (World, JobId) {
     let mut world = World::builder(1).traced().build();
     let process = world.start_process();
-    let request = ReservationCreateRequest::builder()
-        .subject(Subject::tenant(DEFAULT_TENANT))
-        .action(Action::new("llm.completion", "model"))
-        .estimate(Amount::tokens(100))
-        .build();
-    let job = world.reserve(process, request).unwrap();
+    let job = world.reserve(process, request(100)).unwrap();
     assert!(world.run_until(|world| world.is_held(job)).unwrap());
     (world, job)
+}
+
+fn request(tokens: i64) -> ReservationCreateRequest {
+    ReservationCreateRequest::builder()
+        .subject(Subject::tenant(DEFAULT_TENANT))
+        .action(Action::new("llm.completion", "model"))
+        .estimate(Amount::tokens(tokens))
+        .build()
 }
 
 #[test]

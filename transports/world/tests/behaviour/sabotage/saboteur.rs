@@ -10,14 +10,15 @@ use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::{Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest};
 use cycles_proto::outcome::StoreFailure;
 use cycles_proto::outcome::{ReleaseReason, Released};
-use cycles_proto::session::{Caller, FlushKey, Key, ReservationKey, Scanned, Session, Step};
+use cycles_proto::session::{Caller, FlushKey, Key, ReservationKey, Scanned, Session, Step, StepKey};
+use cycles_proto::with_cycles_config::OnError;
 use cycles_proto::{Call, Error, Failure, Flushed, Now, Receipt, Seed, Ticket, UnixMillis};
 use cycles_proto::{InvalidCommit, Outcome};
 use cycles_sandbox::{DEFAULT_API_KEY, Operation};
 use cycles_world::Machine;
 use http::Response;
 
-use super::tampering::{released, rename, unreadable};
+use super::tampering::{released, rename, unmarked, unreadable};
 
 /// The misbehaviour of a saboteur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,18 @@ pub(crate) enum Sabotage {
     SwallowsJournalFailures,
     SwallowsUntakenCosts,
     SwallowsShortfalls,
+    /// It forgets that requests leave.
+    ForgetsDispatches,
+    ForgetsDispatchesOfSteps,
+    /// It forgets that the provider refused a request.
+    ForgetsRefusals,
+    /// It takes every action for one whose request has left.
+    DispatchesEverything,
+    /// It charges what an action on hold may have cost.
+    ChargesWhatIsOnHold,
+    SwallowsUnknownCosts,
+    CountsNoUnknownCosts,
+    PassesEstimatesOff,
     HidesThatACostIsNowhere,
     RemovesRecordFirst,
     WritesWhatCannotBeRead,
@@ -71,6 +84,8 @@ pub(crate) struct Saboteur {
     has_journal: bool,
     /// The number of flushes that are not over.
     flushes: usize,
+    /// The number of costs that it reported as unknown.
+    unknown: usize,
     lie: Option<Outcome>,
     /// A call to repeat.
     again: Vec<Call>,
@@ -112,6 +127,7 @@ impl Saboteur {
             has_reserved: false,
             has_journal: false,
             flushes: 0,
+            unknown: 0,
             lie,
             again: Vec::new(),
             tickets: BTreeMap::new(),
@@ -150,6 +166,9 @@ impl Saboteur {
                 let record = record.with_not_before(UnixMillis(0));
                 Step::Store(ticket, whose, JournalWrite::Put(record))
             }
+            (Sabotage::PassesEstimatesOff, Step::Store(ticket, whose, JournalWrite::Put(record))) => {
+                Step::Store(ticket, whose, JournalWrite::Put(unmarked(&record)))
+            }
             (_, Step::Send(call)) => self.tamper_call(now, call),
             // Otherwise the deadlines of calls in progress would pass too, which is another defect.
             (Sabotage::ImpatientAfterThrottling, Step::Wait(Some(at)))
@@ -169,6 +188,7 @@ impl Saboteur {
             )
             | (Sabotage::SwallowsJournalFailures, Step::Notify(_, Event::JournalFailed { .. }))
             | (Sabotage::SwallowsUntakenCosts, Step::Notify(_, Event::CostNotTaken { .. }))
+            | (Sabotage::SwallowsUnknownCosts, Step::Notify(_, Event::CostUnknown { .. }))
             | (Sabotage::SwallowsShortfalls, Step::Notify(_, Event::ChargedLess { .. })) => self.poll(now),
             (Sabotage::GivesUpWithTheHeartbeat, Step::Notify(observer, event @ Event::BeatFailed { .. })) => {
                 for key in self.own.clone() {
@@ -223,6 +243,13 @@ impl Saboteur {
         Step::Send(call)
     }
 
+    fn counted(&self, mut flushed: Flushed) -> Flushed {
+        if self.sabotage == Sabotage::CountsNoUnknownCosts {
+            flushed.unrecorded -= self.unknown.min(flushed.unrecorded);
+        }
+        flushed
+    }
+
     /// Whether it reports the end of a reservation after the first failed attempt.
     fn has_given_up(&self, key: ReservationKey) -> bool {
         self.sabotage == Sabotage::GivesUpWithTheFirstFailure
@@ -257,6 +284,7 @@ impl Machine for Saboteur {
         }
         let told = self.told(now);
         let step = self.inner.poll(told);
+        self.unknown += usize::from(matches!(step, Step::Notify(_, Event::CostUnknown { .. })));
         let goes_out = matches!(step, Step::Send(_) | Step::Store(..) | Step::Scan { .. });
         self.out += usize::from(goes_out);
         if let (Sabotage::Repeats, Step::Wait(_)) = (self.sabotage, &step) {
@@ -320,6 +348,37 @@ impl Machine for Saboteur {
         Ok(key)
     }
 
+    fn dispatched(&mut self, key: ReservationKey) {
+        if self.sabotage != Sabotage::ForgetsDispatches {
+            self.inner.dispatched(key);
+        }
+    }
+
+    fn not_charged(&mut self, key: ReservationKey) {
+        if self.sabotage != Sabotage::ForgetsRefusals {
+            self.inner.not_charged(key);
+        }
+    }
+
+    fn set_on_error(&mut self, key: ReservationKey, on_error: OnError) {
+        if (self.sabotage, on_error) != (Sabotage::ChargesWhatIsOnHold, OnError::Hold) {
+            self.inner.set_on_error(key, on_error);
+        }
+    }
+
+    fn step_dispatched(&mut self, step: StepKey) {
+        if self.sabotage != Sabotage::ForgetsDispatchesOfSteps {
+            self.inner.step_dispatched(step);
+        }
+    }
+
+    fn abandon(&mut self, now: Now, key: ReservationKey) {
+        if self.sabotage == Sabotage::DispatchesEverything {
+            self.inner.dispatched(key);
+        }
+        self.inner.abandon(now, key);
+    }
+
     fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
         if self.sabotage == Sabotage::CommitsInsteadOfReleasing {
             let request = CommitRequest::builder().actual(Amount::tokens(1)).build();
@@ -336,6 +395,10 @@ impl Machine for Saboteur {
     fn forget_flush(&mut self, key: FlushKey) {
         self.flushes -= 1;
         self.inner.forget_flush(key);
+    }
+
+    fn flushed(&self, key: FlushKey) -> Option<Flushed> {
+        self.inner.flushed(key).map(|flushed| self.counted(flushed))
     }
 
     fn outcome(&self, key: ReservationKey) -> Option<&Outcome> {
@@ -362,7 +425,8 @@ impl Machine for Saboteur {
     }
 
     fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
-        let mut left = self.inner.left(now, caller);
+        let left = self.inner.left(now, caller);
+        let mut left = self.counted(left);
         match self.sabotage {
             Sabotage::HidesThatACostIsNowhere if !self.has_journal => {
                 let is_nowhere = |key: &&ReservationKey| {

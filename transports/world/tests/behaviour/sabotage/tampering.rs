@@ -42,6 +42,18 @@ pub(super) fn unreadable(record: &JournalRecord) -> JournalRecord {
     .unwrap()
 }
 
+/// The record of the same cost, which does not say that it is an estimate.
+pub(super) fn unmarked(record: &JournalRecord) -> JournalRecord {
+    let text = record
+        .to_json()
+        .replace(
+            r#"\"actual_source\":\"estimate\""#,
+            r#"\"actual_source\":\"action\""#,
+        )
+        .replace(r#""actual_source":"estimate""#, r#""actual_source":"action""#);
+    JournalRecord::parse(text.as_bytes()).unwrap()
+}
+
 /// A release of the reservation, in place of its commit.
 pub(super) fn released(mut call: Call) -> Call {
     let uri = call.request.uri().to_string().replace("/commit", "/release");
