@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use crate::executor::current_thread;
 use crate::scene::{PATIENCE, Scene};
 use crate::support::{KEY, Scripted, http};
-use cycles_conformance::{TempDir, commit, request};
-use cycles_tokio::models::CyclesMetrics;
+use cycles_conformance::{TempDir, commit, files, request};
+use cycles_tokio::models::{Amount, CyclesMetrics};
 use cycles_tokio::proto::record::{JournalRecord, Mode, waiting_file_name};
-use cycles_tokio::{CyclesClient, CyclesConfig, Receipt, UnixMillis};
+use cycles_tokio::{CyclesClient, CyclesConfig, OnError, Receipt, RunConfig, UnixMillis};
 
 const PYTHON_RECORDS: [&str; 3] = [
     include_str!("../../../host/tests/data/journal/python-commit.json"),
@@ -338,4 +338,48 @@ fn a_second_cost_that_waits_is_not_touched_by_the_python_sdk_and_ends_where_it_b
         .set_aside(cycles_tokio::proto::outcome::Aside::Rejected)
         .unwrap();
     assert_eq!(refused[0].record.as_ref().unwrap().id(), second);
+}
+
+#[test]
+fn what_is_ours_alone_is_not_touched_by_the_python_sdk_that_replays_the_same_directory() {
+    let Some(python) = python() else { return };
+    let scene = Scene::new();
+    let client = client(&scene, true);
+    let runtime = current_thread();
+    let (guard, held, run) = runtime.block_on(async {
+        let guard = client.reserve(request(100)).await.unwrap();
+        guard.dispatched_durably().await.unwrap();
+        let held = client.reserve(request(100)).await.unwrap();
+        held.set_on_error(OnError::Hold);
+        held.dispatched_durably().await.unwrap();
+        let run = client.run(RunConfig::new(Amount::tokens(500))).await.unwrap();
+        run.step(Amount::tokens(50), async |_| Ok(((), Amount::tokens(7))))
+            .await
+            .unwrap();
+        (guard, held, run)
+    });
+    drop(held);
+    let ours = || {
+        let endings = ["dispatched", "run"].map(|ending| files(scene.dir.path(), ending));
+        let read = |path: PathBuf| (path.clone(), fs::read_to_string(path).unwrap());
+        endings.into_iter().flatten().map(read).collect::<Vec<_>>()
+    };
+    let before = runtime.block_on(async {
+        let flushed = client.flush(PATIENCE).await.unwrap();
+        assert_eq!((flushed.unrecorded, flushed.unknown), (1, 0), "{flushed:?}");
+        ours()
+    });
+    assert_eq!(before.len(), 3);
+    run_python(&python, &scene, true, true, "engine.flush(20)");
+    assert_eq!(ours(), before);
+    assert_eq!(scene.budget().0, 0);
+    runtime.block_on(async {
+        assert!(guard.commit(commit(42)).await.unwrap().is_settled());
+        assert!(run.finish().await.unwrap().unwrap().is_settled());
+    });
+    assert_eq!(
+        (scene.budget().0, ours().len()),
+        (49, 1),
+        "the one on hold is left"
+    );
 }
