@@ -9,7 +9,8 @@ use super::op::OpFailure;
 use super::procedure::Next;
 use super::record::JournalRecord;
 use super::record::RecordId;
-use super::scan::{Scan, SetAside, beside, kept, look_through};
+use super::scan::{beside, kept, look_through};
+use super::scan_result::{Scan, SetAside};
 use super::second_costs_seen::Seen;
 use crate::outcome::{Aside, Event, ReservationInfo};
 

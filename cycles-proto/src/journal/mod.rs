@@ -56,6 +56,7 @@ mod procedure;
 mod quarantine;
 pub mod record;
 mod scan;
+mod scan_result;
 mod second_costs_seen;
 mod temporary_file;
 mod write;
@@ -72,7 +73,8 @@ pub use self::op::{FileOp, Found, How, Looks, OpFailure, OpOutcome, OpResult, Ow
 pub use self::owned_file::{mark_file_name, owner_lock_name, run_file_name};
 pub use self::procedure::{Next, Paused};
 pub use self::record::{JournalRecord, RecordId};
-pub use self::scan::{Problem, Scan, SetAside, scan, set_aside};
+pub use self::scan::{scan, set_aside};
+pub use self::scan_result::{Problem, Scan, SetAside};
 pub use self::second_costs_seen::Seen;
 pub use self::write::{JournalWrite, STORE_DEADLINE};
 pub use crate::outcome::{Aside, StoreFailure};

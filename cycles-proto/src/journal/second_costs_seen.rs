@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::change::Changed;
 use super::owned_file::{OwnFile, Owned, without_amount};
 use super::record::RecordId;
-use super::scan::Scan;
+use super::scan_result::Scan;
 
 /// What a client knows about its directory: which second costs wait in it, and which of them it has reported. One per
 /// client.
