@@ -12,6 +12,7 @@
 use core::time::Duration;
 
 use super::flush::FlushKey;
+use super::shadow::awaits_only_its_check;
 use super::timers::Timed;
 use super::{Close, Entry, Key, ReservationKey, Session};
 use crate::outcome::Flushed;
@@ -241,5 +242,5 @@ impl Session {
 
 /// Whether its caller has not decided its end. Reservations of earlier runs have no caller.
 fn is_running(entry: &Entry) -> bool {
-    !(entry.is_resumed || entry.is_over || entry.is_ending)
+    !(entry.is_resumed || entry.is_over || entry.is_ending || awaits_only_its_check(entry))
 }

@@ -3,15 +3,17 @@
 //! | level | what |
 //! |---|---|
 //! | error | money that a person has to look after: a cost that is set aside, unrecorded, or charged for less |
-//! | warn | something failed and is being handled, a lease was lost, or a reservation could not be made |
+//! | warn | something failed and is being handled, a lease was lost, or a reservation could not be made; in shadow mode also what would have been denied, or is not known |
 //! | info | a denial, and the good end of something that was warned about |
 //! | debug | the usual course: granted, extended, committed, released |
 //!
 //! All lines have the target `cycles`; those of HTTP have `cycles::http`, at debug level.
 
+use std::time::Duration;
+
 use cycles_proto::models::Amount;
 use cycles_proto::outcome::{Aside, ReservationInfo};
-use cycles_proto::{Event, Receipt};
+use cycles_proto::{Event, Receipt, ShadowDecision};
 use tracing::field::{DisplayValue, display};
 
 /// Writes one line with the label of the event, its reservation and what that is for.
@@ -224,7 +226,85 @@ pub(crate) fn log(event: &Event) {
                 reason
             );
         }
+        Event::ShadowStarted { .. } => line!(
+            warn,
+            event,
+            "shadow mode: nothing is denied, nothing is held and nothing is charged for the actions that are in it"
+        ),
+        Event::ShadowExhausted {
+            step,
+            asked,
+            missing,
+            is_late,
+            ..
+        } => line!(
+            warn,
+            event,
+            "shadow mode: a step began that the run would have refused",
+            step,
+            %asked,
+            %missing,
+            is_late
+        ),
+        Event::Shadowed {
+            decision,
+            actual,
+            has_unknown_cost,
+            exhausted,
+            took,
+            ..
+        } => shadowed(
+            event,
+            decision,
+            (shown(actual), *has_unknown_cost, *exhausted),
+            *took,
+        ),
         _ => line!(debug, event, "no text for this event"),
+    }
+}
+
+/// Logs what would have become of an action. Only its decision makes a difference to the level.
+fn shadowed(
+    event: &Event,
+    decision: &ShadowDecision,
+    (actual, has_unknown_cost, exhausted): (Option<DisplayValue<&Amount>>, bool, u64),
+    took: Duration,
+) {
+    let scopes = decision.affected_scopes().join(" ");
+    match decision {
+        ShadowDecision::Denied(error) => line!(
+            warn,
+            event,
+            "shadow mode: this action ran, and would have been denied; each decision is independent of all others",
+            reason = decision.reason().map(|reason| reason.as_str()),
+            scopes,
+            actual,
+            has_unknown_cost,
+            exhausted,
+            ?took,
+            %error
+        ),
+        ShadowDecision::Unknown(error) => line!(
+            warn,
+            event,
+            "shadow mode: this action ran, and what the ledger would have decided is not known",
+            actual,
+            has_unknown_cost,
+            exhausted,
+            ?took,
+            %error
+        ),
+        _ => line!(
+            debug,
+            event,
+            "shadow mode: this action ran, and would have been allowed; each decision is independent of all others",
+            decision = decision.as_str(),
+            scopes,
+            actual,
+            has_unknown_cost,
+            exhausted,
+            ?took
+        ),
     }
 }
 

@@ -55,6 +55,7 @@ parameters! {
     OveragePolicy = "overage_policy",
     OnError = "on_error",
     DryRun = "dry_run",
+    Mode = "mode",
     Tenant = "tenant",
     Workspace = "workspace",
     App = "app",

@@ -21,6 +21,7 @@ fn env(pairs: &[(&str, &str)]) -> Result<CyclesConfig, ConfigError> {
 #[test]
 fn every_variable_is_read() {
     let config = env(&[
+        ("MODE", "Shadow"),
         ("TENANT", "t"),
         ("WORKSPACE", "w"),
         ("APP", "a"),
@@ -42,6 +43,7 @@ fn every_variable_is_read() {
         ("JOURNAL_DIR", "some/dir"),
     ])
     .unwrap();
+    assert_eq!(config.mode, Mode::Shadow);
     let text = |value: &str| Some(value.to_owned());
     assert_eq!(
         *config.subject(),

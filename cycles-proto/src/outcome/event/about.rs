@@ -33,12 +33,15 @@ macro_rules! info_of {
             | Self::Evaluated { info, .. }
             | Self::Committed { info, .. }
             | Self::Released { info, .. }
-            | Self::Expired { info, .. } => Some(info),
+            | Self::Expired { info, .. }
+            | Self::ShadowExhausted { info, .. }
+            | Self::Shadowed { info, .. } => Some(info),
             Self::RecordUnreadable { .. }
             | Self::SecondCost { .. }
             | Self::RecordsElsewhere { .. }
             | Self::PlaceWrittenOff { .. }
-            | Self::Panicked { .. } => None,
+            | Self::Panicked { .. }
+            | Self::ShadowStarted { .. } => None,
         }
     };
 }
@@ -76,6 +79,9 @@ impl Event {
             Self::Committed { .. } => "committed",
             Self::Released { .. } => "released",
             Self::Expired { .. } => "expired",
+            Self::ShadowStarted { .. } => "shadow_started",
+            Self::ShadowExhausted { .. } => "shadow_exhausted",
+            Self::Shadowed { .. } => "shadowed",
         }
     }
 
@@ -87,7 +93,8 @@ impl Event {
             | Self::RecordsElsewhere { .. }
             | Self::Denied { .. }
             | Self::NotReserved { .. }
-            | Self::Evaluated { .. } => None,
+            | Self::Evaluated { .. }
+            | Self::ShadowStarted { .. } => None,
             Self::PlaceWrittenOff { reservation_id } | Self::Panicked { reservation_id } => {
                 reservation_id.as_ref()
             }
@@ -111,7 +118,9 @@ impl Event {
             | Self::ReleaseFailed { reservation_id, .. }
             | Self::Committed { reservation_id, .. }
             | Self::Released { reservation_id, .. }
-            | Self::Expired { reservation_id, .. } => Some(reservation_id),
+            | Self::Expired { reservation_id, .. }
+            | Self::ShadowExhausted { reservation_id, .. }
+            | Self::Shadowed { reservation_id, .. } => Some(reservation_id),
         }
     }
 
@@ -134,6 +143,7 @@ impl Event {
                 | Self::Expired { .. }
                 | Self::SetAside { .. }
                 | Self::CostUnrecorded { .. }
+                | Self::Shadowed { .. }
         )
     }
 
@@ -144,7 +154,8 @@ impl Event {
             | Self::NotReserved { took, .. }
             | Self::Evaluated { took, .. }
             | Self::Released { took, .. }
-            | Self::Expired { took, .. } => Some(*took),
+            | Self::Expired { took, .. }
+            | Self::Shadowed { took, .. } => Some(*took),
             Self::Committed { took, .. } => *took,
             Self::ReservingAgain { .. }
             | Self::Granted { .. }
@@ -168,7 +179,9 @@ impl Event {
             | Self::SetAside { .. }
             | Self::PlaceWrittenOff { .. }
             | Self::Panicked { .. }
-            | Self::ReleaseFailed { .. } => None,
+            | Self::ReleaseFailed { .. }
+            | Self::ShadowStarted { .. }
+            | Self::ShadowExhausted { .. } => None,
         }
     }
 
