@@ -100,7 +100,10 @@ async fn run() -> Result<(), Failure> {
         }
         time.advance(Duration::from_secs(60)).await;
     }
-    client.flush(Duration::from_secs(10)).await?;
+    let left = client.flush(Duration::from_secs(10)).await?;
+    if !left.is_complete() {
+        return Err(format!("nothing of shadow mode is ever left to settle: {left:?}").into());
+    }
 
     let shadowed = client.stats().total().shadow;
     let mut report = BTreeMap::<(String, String), Line>::new();
@@ -111,7 +114,7 @@ async fn run() -> Result<(), Failure> {
     }
     print(&report);
     println!(
-        "{ended} actions ran: {} would have been denied, and of {} nobody knows. Each decision is independent of all \
+        "{ended} actions ran: {} would have been denied, and {} could not be checked. Each decision is independent of all \
          others: nothing was held between them.",
         shadowed.denied.total(),
         shadowed.unknown

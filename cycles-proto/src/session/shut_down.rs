@@ -138,6 +138,8 @@ impl Session {
                 let flushed = flushed.flatten().reduce(Flushed::and);
                 let left = flushed.unwrap_or_else(|| self.left_of_all(now));
                 self.close(now, how);
+                // The flushes have waited for them.
+                self.give_up_checks();
                 let running = self.shut_down.as_ref().map_or(0, |it| it.running);
                 let written_by = now.mono.min(until).saturating_add(Flushed::LAST_LOOK);
                 Stage::Writing(written_by, Flushed { running, ..left })

@@ -9,8 +9,6 @@
 //!
 //! All lines have the target `cycles`; those of HTTP have `cycles::http`, at debug level.
 
-use std::time::Duration;
-
 use cycles_proto::models::Amount;
 use cycles_proto::outcome::{Aside, ReservationInfo};
 use cycles_proto::{Event, Receipt, ShadowDecision};
@@ -246,30 +244,25 @@ pub(crate) fn log(event: &Event) {
             %missing,
             is_late
         ),
-        Event::Shadowed {
-            decision,
-            actual,
-            has_unknown_cost,
-            exhausted,
-            took,
-            ..
-        } => shadowed(
-            event,
-            decision,
-            (shown(actual), *has_unknown_cost, *exhausted),
-            *took,
-        ),
+        Event::Shadowed { .. } => shadowed(event),
         _ => line!(debug, event, "no text for this event"),
     }
 }
 
-/// Logs what would have become of an action. Only its decision makes a difference to the level.
-fn shadowed(
-    event: &Event,
-    decision: &ShadowDecision,
-    (actual, has_unknown_cost, exhausted): (Option<DisplayValue<&Amount>>, bool, u64),
-    took: Duration,
-) {
+/// Logs what would have become of an action in shadow mode. Its level depends on the decision alone.
+fn shadowed(event: &Event) {
+    let Event::Shadowed {
+        decision,
+        actual,
+        has_unknown_cost,
+        exhausted,
+        took,
+        ..
+    } = event
+    else {
+        return;
+    };
+    let actual = shown(actual);
     let scopes = decision.affected_scopes().join(" ");
     match decision {
         ShadowDecision::Denied(error) => line!(
