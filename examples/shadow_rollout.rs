@@ -165,7 +165,7 @@ fn note(report: &mut BTreeMap<(String, String), Line>, event: &Event) -> bool {
             *line.denied.entry(reason.to_owned()).or_default() += 1;
         }
         ShadowDecision::Unknown(_) => line.unknown += 1,
-        _ => line.allowed += 1,
+        ShadowDecision::Allowed(_) | _ => line.allowed += 1,
     }
     line.estimate += info.estimate.as_ref().map_or(0, |estimate| estimate.amount);
     line.actual += actual.as_ref().map_or(0, |actual| actual.amount);

@@ -346,9 +346,9 @@ impl Reservation {
 
     /// The grant; `None` before the reservation is granted, and after it is released or settled.
     pub fn grant(&self) -> Option<&Grant> {
-        match &self.phase {
-            Phase::Shadow(shadow) => shadow.grant(),
-            phase => Some(&phase.holding()?.grant),
+        match self.shadow() {
+            Some(shadow) => shadow.grant(),
+            None => Some(&self.phase.holding()?.grant),
         }
     }
 
@@ -380,14 +380,10 @@ impl Reservation {
 
     /// The receipt for a caller that waits for its cost, if there is one yet; see [`Settlement::receipt`].
     pub fn receipt(&self) -> Option<Receipt> {
-        let outcome = match &self.phase {
-            Phase::Ended(outcome) => outcome,
-            Phase::Shadow(shadow) => shadow.outcome()?,
-            phase => return phase.settlement().and_then(Settlement::receipt),
-        };
-        match outcome {
-            Outcome::Settled(receipt) => Some(receipt.clone()),
-            Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_) => None,
+        match self.outcome() {
+            Some(Outcome::Settled(receipt)) => Some(receipt.clone()),
+            Some(Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_)) => None,
+            None => self.phase.settlement().and_then(Settlement::receipt),
         }
     }
 

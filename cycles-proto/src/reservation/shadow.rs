@@ -85,7 +85,12 @@ impl Reservation {
     pub(crate) fn is_shadow(&self) -> bool {
         match &self.phase {
             Phase::Ended(outcome) => outcome.is_shadow(),
-            phase => matches!(phase, Phase::Shadow(_)),
+            Phase::Shadow(_) => true,
+            Phase::Reserving(_)
+            | Phase::Verifying(_)
+            | Phase::Held(_)
+            | Phase::Resumed(_)
+            | Phase::Releasing(_) => false,
         }
     }
 

@@ -71,7 +71,7 @@ impl Session {
         let key = self.flushes.insert(Flush {
             principal,
             stage: Stage::Settling(until),
-            checks_until: now.mono.saturating_add(shadow::PATIENCE).min(until),
+            checks_until: now.mono.saturating_add(shadow::PATIENCE),
             timer: None,
         });
         self.set_flush_timer(key, Some(until));
@@ -152,6 +152,7 @@ impl Session {
                 if !is_over && now.mono < until {
                     return;
                 }
+                let checks_until = checks_until.min(until);
                 if now.mono < checks_until && self.awaits_checks_of(principal) {
                     self.set_flush_timer(key, Some(checks_until));
                     return;

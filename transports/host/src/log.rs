@@ -287,7 +287,7 @@ fn shadowed(event: &Event) {
             ?took,
             %error
         ),
-        _ => line!(
+        ShadowDecision::Allowed(_) | _ => line!(
             debug,
             event,
             "shadow mode: this action ran, and would have been allowed; each decision is independent of all others",
