@@ -35,15 +35,15 @@ mod url_path;
 mod wire;
 pub mod with_cycles_config;
 
-pub use config::{ConfigError, CyclesConfig, CyclesConfigBuilder};
+pub use config::{ConfigError, CyclesConfig, CyclesConfigBuilder, Mode};
 pub use idempotency::Seed;
 #[doc(no_inline)]
 pub use journal::record;
 pub use meter::Reading;
 pub use outcome::{
     ActionError, CallContext, Error, ErrorReply, Event, Failure, FailureKind, Flushed, InvalidCall,
-    InvalidCommit, OperationKind, Outcome, Receipt, RunEnd, RunExhausted, RunOver, TransportError,
-    UnreadableReply,
+    InvalidCommit, OperationKind, Outcome, Receipt, RunEnd, RunExhausted, RunOver, ShadowDecision,
+    TransportError, UnreadableReply,
 };
 pub use session::Session;
 pub use stats::Stats;

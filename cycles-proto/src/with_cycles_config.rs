@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 
+use crate::config::Mode;
 use crate::models::{
     Action, Amount, CommitOveragePolicy, CommitRequest, CyclesMetrics, IdempotencyKey, JsonObject,
     ReservationCreateRequest, Subject,
@@ -29,6 +30,7 @@ pub struct WithCyclesConfig {
     heartbeat: HeartbeatPolicy,
     max_lease_age: Option<Duration>,
     on_error: Option<OnError>,
+    mode: Option<Mode>,
     notes: CommitNotes,
 }
 
@@ -73,6 +75,7 @@ impl WithCyclesConfig {
             heartbeat: HeartbeatPolicy::default(),
             max_lease_age: None,
             on_error: None,
+            mode: None,
             notes: CommitNotes::default(),
         }
     }
@@ -150,6 +153,14 @@ impl WithCyclesConfig {
         self
     }
 
+    /// Sets whether the ledger's decision about this action is obeyed or only reported, whatever the client's
+    /// [mode](crate::config::Settings::mode) is: [`Mode::Enforce`] pins an action that must never run without a budget.
+    /// Default: the client's mode.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
     /// Sets the metrics of the commit, unless the action sets its own.
     pub fn metrics(mut self, metrics: CyclesMetrics) -> Self {
         self.notes.set_metrics(metrics);
@@ -177,6 +188,7 @@ impl WithCyclesConfig {
             heartbeat: _,
             max_lease_age: _,
             on_error: _,
+            mode: _,
             notes: _,
         } = self;
         ReservationCreateRequest {
@@ -210,6 +222,11 @@ impl WithCyclesConfig {
     /// What is charged if the action is dispatched and ends without a cost, if that is set.
     pub fn error_policy(&self) -> Option<OnError> {
         self.on_error
+    }
+
+    /// The action's own mode, if it is set.
+    pub fn own_mode(&self) -> Option<Mode> {
+        self.mode
     }
 
     /// The notes that go with the commit, before the action adds to them.

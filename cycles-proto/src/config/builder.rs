@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::path::PathBuf;
 
-use super::{ConfigError, CyclesConfig, RetryPolicy, Settings};
+use super::{ConfigError, CyclesConfig, Mode, RetryPolicy, Settings};
 use crate::trace_parent::TraceParent;
 
 /// Builds a [`CyclesConfig`]; [`build`](Self::build) validates the settings.
@@ -21,6 +21,13 @@ impl CyclesConfigBuilder {
             settings: Settings::new(api_key, base_url),
             trace_parent: None,
         }
+    }
+
+    /// Sets whether the ledger's decisions are obeyed ([`Mode::Enforce`], the default) or only reported
+    /// ([`Mode::Shadow`]). An action can have a mode of its own.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.settings.mode = mode;
+        self
     }
 
     /// Sets the default tenant, which helpers use unless a request names another.

@@ -4,12 +4,13 @@ use core::time::Duration;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{ConfigError, CyclesConfig, pasted};
+use super::{ConfigError, CyclesConfig, Mode, pasted};
 
 /// The names of the variables, without the prefix.
-pub(super) const NAMES: [&str; 21] = [
+pub(super) const NAMES: [&str; 22] = [
     "BASE_URL",
     "API_KEY",
+    "MODE",
     "TENANT",
     "WORKSPACE",
     "APP",
@@ -38,6 +39,7 @@ impl CyclesConfig {
     /// |---|---|---|
     /// | `CYCLES_BASE_URL` | the server's address | required |
     /// | `CYCLES_API_KEY` | the key | required |
+    /// | `CYCLES_MODE` | `enforce`, or `shadow`: every action runs, and what the ledger would have decided is only reported; see [`Mode`] | enforce |
     /// | `CYCLES_TENANT`, `_WORKSPACE`, `_APP`, `_WORKFLOW`, `_AGENT`, `_TOOLSET` | subject defaults | none |
     /// | `CYCLES_CONNECT_TIMEOUT`, `CYCLES_READ_TIMEOUT` | timeouts | 2 s, 5 s |
     /// | `CYCLES_RESERVE_TIMEOUT` | the longest time of a reservation, with its repetition | twice both timeouts: 14 s |
@@ -93,6 +95,7 @@ impl CyclesConfig {
         }
         let mut builder = Self::builder(api_key, base_url);
 
+        vars.read("MODE", mode, &mut builder.settings.mode)?;
         builder.settings.tenant = vars.name_in("TENANT")?;
         builder.settings.workspace = vars.name_in("WORKSPACE")?;
         builder.settings.app = vars.name_in("APP")?;
@@ -289,6 +292,10 @@ fn boolean(text: &str) -> Result<bool, String> {
         "false" | "0" | "no" | "off" => Ok(false),
         _ => Err("must be true or false".to_owned()),
     }
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    Mode::named(text).ok_or_else(|| "must be enforce or shadow".to_owned())
 }
 
 fn count(text: &str) -> Result<u32, String> {

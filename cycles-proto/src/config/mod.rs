@@ -4,6 +4,7 @@ mod base_url;
 mod builder;
 mod env;
 mod error;
+mod mode;
 mod pasted;
 mod retry_policy;
 mod settings;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use crate::api_key::{ApiKey, GivenKey};
 pub use builder::CyclesConfigBuilder;
 pub use error::ConfigError;
+pub use mode::Mode;
 pub use retry_policy::RetryPolicy;
 pub(crate) use settings::MAX_CONCURRENT_CALLS;
 pub use settings::Settings;
@@ -136,6 +138,14 @@ impl CyclesConfig {
         })
     }
 
+    /// Returns the same configuration in this mode.
+    #[must_use]
+    pub fn with_mode(&self, mode: Mode) -> Self {
+        let mut changed = self.clone();
+        changed.settings.mode = mode;
+        changed
+    }
+
     /// Returns the same configuration within this trace.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
@@ -145,17 +155,22 @@ impl CyclesConfig {
         }
     }
 
-    /// Settings that are allowed but look like mistakes, as sentences to log once.
+    /// Settings that are allowed but look like mistakes, or that a person should know of, as sentences to log once.
     pub fn warnings(&self) -> Vec<String> {
-        [
+        let shadow = (self.settings.mode == Mode::Shadow).then(|| {
+            "this client is in shadow mode (CYCLES_MODE=shadow, or the mode set in code): nothing is denied, nothing is \
+             held, and nothing is charged"
+                .to_owned()
+        });
+        let timeouts = [
             ("connect timeout", self.settings.connect_timeout),
             ("read timeout", self.settings.read_timeout),
             ("reserve timeout", self.longest_reserve()),
         ]
         .into_iter()
         .filter(|(_, timeout)| *timeout < SUSPICIOUS_TIMEOUT)
-        .map(|(name, timeout)| format!("the {name} is {timeout:?}: did you mean seconds?"))
-        .collect()
+        .map(|(name, timeout)| format!("the {name} is {timeout:?}: did you mean seconds?"));
+        timeouts.chain(shadow).collect()
     }
 
     pub(crate) fn base(&self) -> &BaseUrl {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 
 use super::base_url::BaseUrl;
-use super::{ConfigError, CyclesConfig, RetryPolicy, parse_key};
+use super::{ConfigError, CyclesConfig, Mode, RetryPolicy, parse_key};
 use crate::api_key::GivenKey;
 use crate::models::Subject;
 
@@ -35,6 +35,8 @@ pub struct Settings {
     pub base_url: String,
     /// The API key.
     pub api_key: GivenKey,
+    /// Whether the ledger's decisions are obeyed, as by default, or only reported. An action can have a mode of its own.
+    pub mode: Mode,
     /// The default tenant, which helpers use unless a request names another; the same applies to the next five fields.
     pub tenant: Option<String>,
     /// The default workspace.
@@ -85,6 +87,7 @@ impl Settings {
         Self {
             base_url,
             api_key: GivenKey::new(api_key),
+            mode: Mode::default(),
             tenant: None,
             workspace: None,
             app: None,
@@ -239,6 +242,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("base_url", &shown)
             .field("api_key", &self.api_key)
+            .field("mode", &self.mode)
             .field("subject", &self.subject())
             .field("connect_timeout", &self.connect_timeout)
             .field("read_timeout", &self.read_timeout)

@@ -78,6 +78,19 @@ fn uncountable(given: &Amount, reserved: &Unit) -> String {
 }
 
 impl InvalidCommit {
+    /// Why a run cannot be charged as a whole.
+    pub(crate) fn of_a_run() -> Self {
+        let problem = "cannot be charged: the reservation is a run, and is charged what its steps cost";
+        Self::Invalid(InvalidRequest::new("actual", problem))
+    }
+
+    /// Why a reservation that may have a cost cannot become a run.
+    pub(crate) fn before_a_run() -> Self {
+        let problem =
+            "may have a cost already, but a run is charged only what its steps cost: begin the run first";
+        Self::Invalid(InvalidRequest::new("actual", problem))
+    }
+
     /// Whether the error is about one item of a stream, so that a later cost does not replace it.
     pub(crate) fn is_of_an_item(&self) -> bool {
         matches!(self, Self::NotCounted { .. } | Self::NotTold)

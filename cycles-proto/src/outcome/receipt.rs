@@ -45,15 +45,35 @@ pub enum Receipt {
     /// The lease was lost while the action ran, and its [policy](crate::with_cycles_config::HeartbeatPolicy) says to
     /// report that. The inner receipt says what became of the cost.
     LeaseLost(Box<Self>),
+    /// The action ran in [shadow mode](crate::Mode::Shadow): nothing was charged, and nothing will be.
+    #[non_exhaustive]
+    Shadow {
+        /// What the action cost, and would have been charged.
+        actual: Amount,
+    },
 }
 
 impl Receipt {
-    /// Whether the cost is in the ledger.
+    /// Whether the cost is in the ledger. Also true in [shadow mode](crate::Mode::Shadow), where there is nothing to
+    /// settle; [`is_shadow`](Self::is_shadow) tells the two apart.
     pub fn is_settled(&self) -> bool {
         match self {
-            Self::Committed(_) | Self::RecoveredViaEvent(_) => true,
+            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Shadow { .. } => true,
             Self::LeaseLost(inner) => inner.is_settled(),
             Self::Pending { .. } | Self::Rejected { .. } | Self::Stale => false,
+        }
+    }
+
+    /// Whether the action ran in [shadow mode](crate::Mode::Shadow), so that nothing was charged.
+    pub fn is_shadow(&self) -> bool {
+        match self {
+            Self::Shadow { .. } => true,
+            Self::LeaseLost(inner) => inner.is_shadow(),
+            Self::Committed(_)
+            | Self::RecoveredViaEvent(_)
+            | Self::Pending { .. }
+            | Self::Rejected { .. }
+            | Self::Stale => false,
         }
     }
 
@@ -62,11 +82,16 @@ impl Receipt {
         match self {
             Self::RecoveredViaEvent(_) => true,
             Self::LeaseLost(inner) => inner.is_recovered_via_event(),
-            Self::Committed(_) | Self::Pending { .. } | Self::Rejected { .. } | Self::Stale => false,
+            Self::Committed(_)
+            | Self::Pending { .. }
+            | Self::Rejected { .. }
+            | Self::Stale
+            | Self::Shadow { .. } => false,
         }
     }
 
     /// What the ledger charged, if that is known. If an earlier attempt had committed the reservation, it is not known.
+    /// `None` in shadow mode.
     pub fn charged(&self) -> Option<&Amount> {
         match self {
             Self::Committed(Some(reply)) => Some(&reply.charged),
@@ -74,7 +99,7 @@ impl Receipt {
             Self::RecoveredViaEvent(reply) => reply.charged.as_ref().or(reply.actual.as_ref()),
             Self::Rejected { charged, .. } => charged.as_ref(),
             Self::LeaseLost(inner) => inner.charged(),
-            Self::Committed(None) | Self::Pending { .. } | Self::Stale => None,
+            Self::Committed(None) | Self::Pending { .. } | Self::Stale | Self::Shadow { .. } => None,
         }
     }
 
@@ -84,7 +109,7 @@ impl Receipt {
         match self {
             Self::Pending { is_recorded, .. } | Self::Rejected { is_recorded, .. } => !is_recorded,
             Self::LeaseLost(inner) => inner.is_unrecorded(),
-            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Stale => false,
+            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Stale | Self::Shadow { .. } => false,
         }
     }
 
@@ -109,9 +134,11 @@ impl Receipt {
             Self::Committed(Some(reply)) => (reply.actual.as_ref()?, &reply.charged),
             Self::RecoveredViaEvent(reply) => (reply.actual.as_ref()?, reply.charged.as_ref()?),
             Self::LeaseLost(inner) => return inner.charged_less(),
-            Self::Committed(None) | Self::Pending { .. } | Self::Rejected { .. } | Self::Stale => {
-                return None;
-            }
+            Self::Committed(None)
+            | Self::Pending { .. }
+            | Self::Rejected { .. }
+            | Self::Stale
+            | Self::Shadow { .. } => return None,
         };
         (paid(actual, charged) < actual.amount).then_some((actual, charged))
     }
@@ -121,7 +148,7 @@ impl Receipt {
         match self {
             Self::Pending { error, .. } | Self::Rejected { error, .. } => error.as_deref(),
             Self::LeaseLost(inner) => inner.error(),
-            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Stale => None,
+            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Stale | Self::Shadow { .. } => None,
         }
     }
 
@@ -147,6 +174,7 @@ impl Receipt {
             | Self::RecoveredViaEvent(_)
             | Self::Pending { .. }
             | Self::Stale
+            | Self::Shadow { .. }
             | Self::LeaseLost(_)) => other,
         }
     }
@@ -157,7 +185,9 @@ impl Receipt {
             Self::Rejected { .. } => Some(Aside::Rejected),
             Self::Stale => Some(Aside::Stale),
             Self::LeaseLost(inner) => inner.aside(),
-            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Pending { .. } => None,
+            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Pending { .. } | Self::Shadow { .. } => {
+                None
+            }
         }
     }
 
@@ -179,7 +209,8 @@ impl Receipt {
             | Self::RecoveredViaEvent(_)
             | Self::Pending { .. }
             | Self::Rejected { .. }
-            | Self::Stale) => Ok(other),
+            | Self::Stale
+            | Self::Shadow { .. }) => Ok(other),
         }
     }
 }
@@ -274,6 +305,13 @@ mod tests {
             (pending(false), [false, true, true, false]),
             (rejected, [false, false, true, true]),
             (Receipt::Stale, [false, false, false, true]),
+            // Nothing is left to do for a cost that is not charged.
+            (
+                Receipt::Shadow {
+                    actual: Amount::tokens(5),
+                },
+                [true, false, false, false],
+            ),
         ] {
             for receipt in [receipt.clone(), Receipt::LeaseLost(Box::new(receipt))] {
                 let told = [

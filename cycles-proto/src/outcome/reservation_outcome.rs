@@ -18,6 +18,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the action ran in shadow mode.
+    pub(crate) fn is_shadow(&self) -> bool {
+        match self {
+            Self::Settled(receipt) => receipt.is_shadow(),
+            Self::Released(released) => matches!(released, Released::Shadow),
+            Self::NotReserved(_) | Self::Evaluated(_) => false,
+        }
+    }
+
     /// Why the action must not run; `None` if it was allowed to.
     pub fn refusal(&self) -> Option<Error> {
         match self {
@@ -38,11 +47,14 @@ pub enum Released {
     LeftToExpire(Option<Box<Error>>),
     /// Nothing was held, because the caller left before anything was sent.
     NothingHeld,
+    /// Nothing was held, because the action ran in [shadow mode](crate::Mode::Shadow).
+    Shadow,
 }
 
 impl Released {
-    /// Whether the ledger confirmed the release.
+    /// Whether the ledger confirmed the release. Also true in [shadow mode](crate::Mode::Shadow), where there is nothing
+    /// to release.
     pub fn is_confirmed(&self) -> bool {
-        matches!(self, Self::Confirmed(_))
+        matches!(self, Self::Confirmed(_) | Self::Shadow)
     }
 }

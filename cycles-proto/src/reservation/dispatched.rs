@@ -4,6 +4,7 @@
 use super::common::Common;
 use super::held::Held;
 use super::{Phase, Reservation};
+use crate::dispatch::Dispatches;
 use crate::models::Amount;
 use crate::outcome::Event;
 use crate::run::Draws;
@@ -13,6 +14,7 @@ impl Reservation {
     /// Notes that a request leaves that may have to be paid for.
     pub(crate) fn dispatched(&mut self) {
         self.change_held(|held| held.dispatches.note());
+        self.change_shadow(Dispatches::note);
     }
 
     /// Notes that the latest request is not charged.
@@ -25,11 +27,13 @@ impl Reservation {
         if !is_any_open {
             self.common.remove_mark();
         }
+        self.change_shadow(Dispatches::take_back);
     }
 
     /// Sets what is charged if the action was dispatched and ends without a cost.
     pub(crate) fn set_on_error(&mut self, on_error: OnError) {
         self.change_held(|held| held.dispatches.on_error = on_error);
+        self.change_shadow(|dispatches| dispatches.on_error = on_error);
     }
 
     /// Notes that a request of a step leaves.
@@ -52,9 +56,7 @@ impl Reservation {
     }
 
     fn change_run(&mut self, change: impl FnOnce(&mut Draws)) {
-        if let Phase::Held(held) = &mut self.phase
-            && let Some(run) = &mut held.run
-        {
+        if let Some(run) = self.run_mut() {
             change(run);
         }
     }

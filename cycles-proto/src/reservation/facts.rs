@@ -2,6 +2,7 @@
 
 use super::common::Attempt;
 use super::held::Held;
+use super::shadow::Shadow;
 use super::{Phase, Reservation};
 use crate::settlement::Settlement;
 use crate::ticket::Ticket;
@@ -36,6 +37,7 @@ impl Reservation {
             | Phase::Held(_)
             | Phase::Resumed(_)
             | Phase::Releasing(_)
+            | Phase::Shadow(_)
             | Phase::Ended(_) => true,
         }
     }
@@ -47,6 +49,9 @@ impl Reservation {
 
     /// Whether there is something to charge that no commit contains yet, even if no cost is handed over.
     pub(crate) fn has_spent(&self) -> bool {
-        self.phase.holding().is_some_and(Held::has_spent)
+        self.shadow().map_or_else(
+            || self.phase.holding().is_some_and(Held::has_spent),
+            Shadow::has_spent,
+        )
     }
 }

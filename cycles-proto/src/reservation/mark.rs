@@ -7,6 +7,7 @@
 use super::Reservation;
 use super::common::Common;
 use super::held::Held;
+use crate::dispatch::Dispatches;
 use crate::journal::record::JournalRecord;
 use crate::journal::{JournalWrite, RecordId};
 use crate::meter::estimated;
@@ -169,6 +170,11 @@ impl Reservation {
     /// [`marked`](Self::marked) says.
     pub(crate) fn dispatched_durably(&mut self, now: Now) -> Result<(), NotMarked> {
         let now = self.at(now);
+        if self.is_shadow() && self.grant().is_some() {
+            // Nothing is charged, so nothing of it goes to the disk.
+            self.change_shadow(Dispatches::note);
+            return Ok(());
+        }
         let (common, held) = self.held().map_err(|_| NotMarked::NotHeld)?;
         held.dispatched_durably(common, now)
     }
@@ -191,6 +197,9 @@ impl Reservation {
     /// Like [`dispatched_durably`](Self::dispatched_durably), for a step. Returns the number of the total that says so.
     pub(crate) fn step_dispatched_durably(&mut self, now: Now, step: u64) -> Result<u64, NotMarked> {
         self.at(now);
+        if let Some((_, shadow)) = self.shadow_mut() {
+            return shadow.step_dispatched(step);
+        }
         let (common, held) = self.held().map_err(|_| NotMarked::NotHeld)?;
         if held.settlement().is_some() {
             return Err(NotMarked::NotHeld);

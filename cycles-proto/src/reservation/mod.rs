@@ -14,6 +14,8 @@
 //!           └── over, or not extended: a stale replay, the action must not run ─────┘
 //! ```
 //!
+//! In shadow mode there is only `Shadow`, which goes to `Ended` once its action has ended and its decision is known.
+//!
 //! One loop drives the machine: [`poll`](Reservation::poll) says what to do, `handle_*` reports the result, and the
 //! caller's own actions ([`commit`](Reservation::commit), [`release`](Reservation::release), …) may come at any time in
 //! between. Every input is legal at any time. An input that nothing waits for is ignored, with one exception: a grant
@@ -30,7 +32,9 @@ mod phase;
 mod releasing;
 mod reserving;
 mod results;
+mod resumed;
 pub(crate) mod run;
+mod shadow;
 mod verifying_grant;
 
 use core::time::Duration;
@@ -46,9 +50,10 @@ use self::phase::Phase;
 use self::releasing::Releasing;
 use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};
 pub use self::results::Results;
+use self::shadow::Shadow;
 use crate::config::CyclesConfig;
 use crate::idempotency::Seed;
-use crate::journal::record::{JournalRecord, Purpose};
+use crate::journal::record::Purpose;
 use crate::meter::{End, Meter, Settle};
 use crate::models::{
     Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest, ReservationCreateResponse,
@@ -96,43 +101,6 @@ impl Reservation {
         self
     }
 
-    /// Resumes a reservation whose cost an earlier run left in a record. It has no lease and no beats. The record must
-    /// belong to [this server](JournalRecord::base_url), which the [`Replayer`](crate::session::replay::Replayer)
-    /// ensures.
-    pub fn resume(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
-        let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, false);
-        Self::resumed(config, seed, settlement)
-    }
-
-    /// Like [`resume`](Self::resume), but sends the cost even if the server may have forgotten its key. The cost may
-    /// then count twice.
-    pub fn resume_forced(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
-        let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, true);
-        Self::resumed(config, seed, settlement)
-    }
-
-    /// Like [`resume`](Self::resume), but charges an event, because the reservation is known to have expired. With
-    /// `force`, the event is sent even if the server may have forgotten its key. The cost may then count twice.
-    pub fn resume_as_event(
-        config: Arc<CyclesConfig>,
-        record: JournalRecord,
-        seed: Seed,
-        now: Now,
-        force: bool,
-    ) -> Self {
-        let settlement = Settlement::resume_as_event(Arc::clone(&config), record, seed, now, force);
-        Self::resumed(config, seed, settlement)
-    }
-
-    fn resumed(config: Arc<CyclesConfig>, seed: Seed, settlement: Settlement) -> Self {
-        let mut common = Common::new(config, seed);
-        common.info = settlement.info().cloned();
-        Self {
-            common,
-            phase: Phase::Resumed(Box::new(settlement)),
-        }
-    }
-
     /// Returns the next thing to do. An unnecessary call changes nothing.
     pub fn poll(&mut self, now: Now) -> Step {
         let now = self.common.at(now);
@@ -154,6 +122,7 @@ impl Reservation {
                 Phase::Reserving(reserving) => Ok(Some(reserving.poll(common, now))),
                 Phase::Verifying(verifying) => Ok(Some(verifying.poll(common, now))),
                 Phase::Held(held) => held.poll(common, now),
+                Phase::Shadow(shadow) => shadow.poll(common, now),
                 Phase::Releasing(releasing) => releasing.poll(common, now).map(Some),
                 Phase::Ended(_) if common.is_marking() => Ok(Some(Step::Wait(None))),
                 Phase::Ended(_) => Ok(Some(Step::Done)),
@@ -243,6 +212,7 @@ impl Reservation {
                 let dry_run = matches!(&self.phase, Phase::Reserving(reserving) if reserving.is_dry_run());
                 Reads::of::<ReservationCreateResponse>(OperationKind::CreateReservation { dry_run })
             }
+            (Phase::Shadow(_), _) => Shadow::reads(),
             (Phase::Verifying(verifying), _) => verifying.reads(),
             (Phase::Releasing(_), _) => Reads::of::<ReleaseResponse>(OperationKind::ReleaseReservation),
             _ => Reads::of::<ReservationExtendResponse>(OperationKind::ExtendReservation),
@@ -279,6 +249,9 @@ impl Reservation {
     /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once a cost has been
     /// handed over.
     pub fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        if let Some((common, shadow)) = self.shadow_mut() {
+            return shadow.spent(common, amount);
+        }
         let (common, held) = self.held()?;
         held.spent(common, amount)
     }
@@ -286,7 +259,7 @@ impl Reservation {
     /// Returns a meter that counts what the action consumes, for streams.
     pub fn meter(&self, now: Now) -> Meter {
         // If nothing is held, nothing will be accepted, in any unit.
-        let estimate = self.phase.holding().and(self.common.estimate().ok()).cloned();
+        let estimate = self.grant().and(self.common.estimate().ok()).cloned();
         let estimate = estimate.unwrap_or_else(|| Amount::tokens(0));
         Meter::new(estimate, now)
     }
@@ -298,6 +271,9 @@ impl Reservation {
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
     pub fn counted(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        if let Some((common, shadow)) = self.shadow_mut() {
+            return shadow.counted(common, amount);
+        }
         let (common, held) = self.held()?;
         held.counted(common, amount)
     }
@@ -307,7 +283,9 @@ impl Reservation {
     /// is reported by an [event](crate::outcome::Event::CostNotTaken) when the rest is settled.
     pub fn end_meter(&mut self, now: Now, mut meter: Meter, end: End) -> Settle {
         let now = self.at(now);
-        if let Ok((_, held)) = self.held() {
+        if let Some((_, shadow)) = self.shadow_mut() {
+            shadow.end_meter(&mut meter);
+        } else if let Ok((_, held)) = self.held() {
             held.end_meter(&mut meter);
         }
         meter.end(end, now)
@@ -322,6 +300,9 @@ impl Reservation {
     /// [`InvalidCommit`] if the cost could not be committed; the reservation is then unchanged.
     pub fn commit(&mut self, now: Now, request: CommitRequest) -> Result<(), InvalidCommit> {
         let now = self.at(now);
+        if let Some((common, shadow)) = self.shadow_mut() {
+            return shadow.commit(common, now, request);
+        }
         let (common, held) = self.held()?;
         held.commit(common, now, request)
     }
@@ -335,6 +316,10 @@ impl Reservation {
             Phase::Reserving(reserving) => reserving.abandon(common),
             Phase::Verifying(verifying) => verifying.abandon(reason),
             Phase::Held(held) => held.end_without_a_commit(common, now, reason),
+            Phase::Shadow(shadow) => {
+                shadow.end_without_a_commit(common, now);
+                None
+            }
             Phase::Resumed(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         };
         if let Some(phase) = next {
@@ -354,6 +339,9 @@ impl Reservation {
     /// its [age](crate::outcome::Stop::TooOld), it starts again.
     /// Returns `None` if nothing is held.
     pub fn extend(&mut self, by: Duration) -> Option<Ticket> {
+        if let Some((common, shadow)) = self.shadow_mut() {
+            return shadow.extend(common);
+        }
         let (common, held) = self.held().ok()?;
         Some(held.extend(common, millis_ceil(by)))
     }
@@ -367,12 +355,15 @@ impl Reservation {
 
     /// The grant; `None` before the reservation is granted, and after it is released or settled.
     pub fn grant(&self) -> Option<&Grant> {
-        Some(&self.phase.holding()?.grant)
+        match self.shadow() {
+            Some(shadow) => shadow.grant(),
+            None => Some(&self.phase.holding()?.grant),
+        }
     }
 
     /// What the budget is held for: the action, and the request's subject, completed from the configuration.
     pub fn purpose(&self) -> Option<&Arc<Purpose>> {
-        self.phase.holding()?;
+        self.grant()?;
         Some(&self.common.info.as_ref()?.purpose)
     }
 
@@ -386,6 +377,7 @@ impl Reservation {
         match &self.phase {
             Phase::Ended(outcome) => Some(outcome),
             Phase::Releasing(releasing) => releasing.outcome(),
+            Phase::Shadow(shadow) => shadow.outcome(),
             Phase::Reserving(_) | Phase::Verifying(_) | Phase::Held(_) | Phase::Resumed(_) => None,
         }
     }
@@ -397,12 +389,10 @@ impl Reservation {
 
     /// The receipt for a caller that waits for its cost, if there is one yet; see [`Settlement::receipt`].
     pub fn receipt(&self) -> Option<Receipt> {
-        match (&self.phase, self.phase.settlement()) {
-            (Phase::Ended(outcome), _) => match outcome.as_ref() {
-                Outcome::Settled(receipt) => Some(receipt.clone()),
-                Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_) => None,
-            },
-            (_, settlement) => settlement.and_then(Settlement::receipt),
+        match self.outcome() {
+            Some(Outcome::Settled(receipt)) => Some(receipt.clone()),
+            Some(Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_)) => None,
+            None => self.phase.settlement().and_then(Settlement::receipt),
         }
     }
 
@@ -424,6 +414,10 @@ impl Reservation {
             Phase::Releasing(releasing) => releasing.handle(common, now, answer),
             Phase::Held(held) => {
                 held.handle(common, now, answer);
+                None
+            }
+            Phase::Shadow(shadow) => {
+                shadow.handle(common, answer);
                 None
             }
             Phase::Ended(outcome) => released_late(common, now, outcome, answer),
@@ -454,9 +448,11 @@ impl Reservation {
                 Err(InvalidCommit::AlreadyCommitted)
             }
             Phase::Resumed(_) => Err(InvalidCommit::AlreadyCommitted),
-            Phase::Reserving(_) | Phase::Verifying(_) | Phase::Releasing(_) | Phase::Ended(_) => {
-                Err(InvalidCommit::NotHeld)
-            }
+            Phase::Reserving(_)
+            | Phase::Verifying(_)
+            | Phase::Releasing(_)
+            | Phase::Shadow(_)
+            | Phase::Ended(_) => Err(InvalidCommit::NotHeld),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::common::{Attempt, Common};
 use super::held::Held;
 use super::releasing::Releasing;
 use super::reserving::Reserving;
+use super::shadow::Shadow;
 use super::verifying_grant::Verifying;
 use crate::outcome::{ChargedBy, Event, Outcome, Released};
 use crate::settlement::Settlement;
@@ -18,6 +19,8 @@ pub(super) enum Phase {
     /// A cost that an earlier run left.
     Resumed(Box<Settlement>),
     Releasing(Box<Releasing>),
+    /// In shadow mode, from the request to the end of both the action and the check.
+    Shadow(Box<Shadow>),
     Ended(Box<Outcome>),
 }
 
@@ -33,6 +36,7 @@ impl Phase {
             | Self::Verifying(_)
             | Self::Resumed(_)
             | Self::Releasing(_)
+            | Self::Shadow(_)
             | Self::Ended(_) => None,
         }
     }
@@ -44,6 +48,7 @@ impl Phase {
             Self::Verifying(verifying) => verifying.attempt(),
             Self::Held(held) => held.attempt(),
             Self::Releasing(releasing) => releasing.attempt(),
+            Self::Shadow(shadow) => shadow.attempt(),
             Self::Resumed(_) | Self::Ended(_) => None,
         }
     }
@@ -55,6 +60,7 @@ impl Phase {
             Self::Verifying(verifying) => verifying.attempt_mut(),
             Self::Held(held) => held.attempt_mut(),
             Self::Releasing(releasing) => releasing.attempt_mut(),
+            Self::Shadow(shadow) => shadow.attempt_mut(),
             Self::Resumed(_) | Self::Ended(_) => None,
         };
         attempt.filter(|attempt| attempt.ticket == ticket)
@@ -63,6 +69,9 @@ impl Phase {
     /// The last event of a reservation that ends after this phase, with this outcome. `None` if nothing was reserved or
     /// asked for, or if there is a cost that is not in the ledger, which has events of its own.
     pub(super) fn end(&self, common: &Common, now: Now, outcome: &Outcome) -> Option<Event> {
+        if let Self::Shadow(shadow) = self {
+            return shadow.event(common);
+        }
         let info = common.info.clone();
         let took = common.took(now);
         Some(match outcome {
@@ -116,16 +125,19 @@ impl Phase {
                     took,
                 }
             }
-            Outcome::Released(Released::NothingHeld) => return None,
+            Outcome::Released(Released::NothingHeld | Released::Shadow) => return None,
         })
     }
 
     fn releasing(&self) -> Option<&Releasing> {
         match self {
             Self::Releasing(releasing) => Some(releasing),
-            Self::Reserving(_) | Self::Verifying(_) | Self::Held(_) | Self::Resumed(_) | Self::Ended(_) => {
-                None
-            }
+            Self::Reserving(_)
+            | Self::Verifying(_)
+            | Self::Held(_)
+            | Self::Resumed(_)
+            | Self::Shadow(_)
+            | Self::Ended(_) => None,
         }
     }
 
@@ -133,7 +145,11 @@ impl Phase {
         match self {
             Self::Held(held) => held.settlement(),
             Self::Resumed(settlement) => Some(settlement),
-            Self::Reserving(_) | Self::Verifying(_) | Self::Releasing(_) | Self::Ended(_) => None,
+            Self::Reserving(_)
+            | Self::Verifying(_)
+            | Self::Releasing(_)
+            | Self::Shadow(_)
+            | Self::Ended(_) => None,
         }
     }
 
@@ -141,7 +157,11 @@ impl Phase {
         match self {
             Self::Held(held) => held.settlement_mut(),
             Self::Resumed(settlement) => Some(settlement),
-            Self::Reserving(_) | Self::Verifying(_) | Self::Releasing(_) | Self::Ended(_) => None,
+            Self::Reserving(_)
+            | Self::Verifying(_)
+            | Self::Releasing(_)
+            | Self::Shadow(_)
+            | Self::Ended(_) => None,
         }
     }
 }

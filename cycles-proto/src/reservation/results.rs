@@ -46,6 +46,16 @@ impl Results {
         }
     }
 
+    /// Notes the answer that the caller gets in place of a grant, in shadow mode.
+    pub(crate) fn grant(&mut self, response: Option<Arc<ReservationCreateResponse>>) {
+        self.granted = response;
+    }
+
+    /// Notes an extension that was answered without a call, in shadow mode.
+    pub(crate) fn note_extended(&mut self, ticket: Ticket, expires_at: UnixMillis) {
+        self.extended.push((ticket, Ok(expires_at)));
+    }
+
     /// Refuses the grant to the caller that waits for it, because the session shuts down.
     pub(crate) fn refuse(&mut self) {
         self.is_refused = true;

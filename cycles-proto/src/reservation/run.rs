@@ -52,9 +52,14 @@ impl Reservation {
     /// Makes the held reservation a run.
     pub(crate) fn begin_run(&mut self, now: Now, options: RunOptions) -> Result<(), InvalidCommit> {
         let now = self.at(now);
-        let (common, held) = self.held()?;
-        held.begin_run(common, now, options)?;
-        let id = held.grant.reservation_id.clone();
+        let id = match self.shadow_mut() {
+            Some((common, shadow)) => shadow.begin_run(common, now, options)?,
+            None => {
+                let (common, held) = self.held()?;
+                held.begin_run(common, now, options)?;
+                held.grant.reservation_id.clone()
+            }
+        };
         self.common.set_run(id);
         Ok(())
     }
@@ -62,16 +67,24 @@ impl Reservation {
     /// Begins a step, and returns its number. Sends nothing.
     pub(crate) fn draw(&mut self, now: Now, ask: Ask<'_>) -> Result<u64, Error> {
         let now = self.at(now);
-        self.run_that_goes_on(now, ask)?
-            .draw(ask.amount.amount, ask.name, ask.keep, ask.on_error)
+        self.check_goes_on(now, ask)?;
+        if let Some((common, shadow)) = self.shadow_mut() {
+            return Ok(shadow.draw(common, now, ask)?);
+        }
+        let run = self.run_mut().ok_or(InvalidCommit::NotHeld)?;
+        run.draw(ask.amount.amount, ask.name, ask.keep, ask.on_error)
             .map_err(|too_little| self.exhausted(ask, &too_little))
     }
 
     /// Keeps an amount for later, and returns its number.
     pub(crate) fn keep(&mut self, now: Now, ask: Ask<'_>) -> Result<u64, Error> {
         let now = self.at(now);
-        self.run_that_goes_on(now, ask)?
-            .keep(ask.amount.amount)
+        self.check_goes_on(now, ask)?;
+        if let Some((common, shadow)) = self.shadow_mut() {
+            return Ok(shadow.keep(common, now, ask)?);
+        }
+        let run = self.run_mut().ok_or(InvalidCommit::NotHeld)?;
+        run.keep(ask.amount.amount)
             .map_err(|too_little| self.exhausted(ask, &too_little))
     }
 
@@ -84,6 +97,9 @@ impl Reservation {
 
     /// Raises the reported spend of a step to at least this amount.
     pub(crate) fn step_spent(&mut self, step: u64, amount: &Amount) -> Result<(), InvalidCommit> {
+        if let Some((common, shadow)) = self.shadow_mut() {
+            return shadow.step_spent(common, step, amount);
+        }
         let (common, held) = self.held()?;
         common.check_amount("spent", amount)?;
         match &mut held.run {
@@ -100,8 +116,13 @@ impl Reservation {
         if !is_open {
             return Err(self.come_too_late(actual));
         }
-        let (common, held) = self.held()?;
-        let ended = held.end_step(common, step, actual);
+        let ended = match self.shadow_mut() {
+            Some((common, shadow)) => shadow.end_step(common, step, actual),
+            None => {
+                let (common, held) = self.held()?;
+                held.end_step(common, step, actual)
+            }
+        };
         self.end_run_if_done(now);
         ended
     }
@@ -109,10 +130,12 @@ impl Reservation {
     /// Ends a step that failed or whose caller went away: what it has spent is charged, the rest is given back.
     pub(crate) fn abandon_step(&mut self, now: Now, step: u64) -> u64 {
         let now = self.at(now);
-        let version = match self.held() {
-            Ok((common, held)) => held.abandon_step(common, step),
-            Err(_) => 0,
-        };
+        let mut version = 0;
+        if let Some((_, shadow)) = self.shadow_mut() {
+            shadow.abandon_step(step);
+        } else if let Ok((common, held)) = self.held() {
+            version = held.abandon_step(common, step);
+        }
         self.end_run_if_done(now);
         version
     }
@@ -155,12 +178,16 @@ impl Reservation {
     }
 
     fn draws(&self) -> Option<&Draws> {
-        self.phase.holding()?.run.as_deref()
+        match self.shadow() {
+            Some(shadow) => shadow.run(),
+            None => self.phase.holding()?.run.as_deref(),
+        }
     }
 
-    fn run_mut(&mut self) -> Option<&mut Draws> {
+    pub(super) fn run_mut(&mut self) -> Option<&mut Draws> {
         match &mut self.phase {
             Phase::Held(held) => held.run.as_deref_mut(),
+            Phase::Shadow(shadow) => shadow.run_mut(),
             Phase::Reserving(_)
             | Phase::Verifying(_)
             | Phase::Resumed(_)
@@ -178,13 +205,14 @@ impl Reservation {
         }
     }
 
-    /// The run, if it may begin a step that asks for this.
-    fn run_that_goes_on(&mut self, now: Now, ask: Ask<'_>) -> Result<&mut Draws, Error> {
+    /// Checks that the run may begin a step that asks for this, apart from what is left.
+    fn check_goes_on(&mut self, now: Now, ask: Ask<'_>) -> Result<(), Error> {
         let Some(id) = self.common.run().cloned() else {
             return Err(InvalidCommit::NotHeld.into());
         };
         let is_lost = ask.is_lost || self.is_lost(now);
         let is_settling = self.phase.settlement().is_some();
+        let is_shadow = self.is_shadow();
         let over = |why| {
             Error::RunOver(Box::new(RunOver {
                 reservation_id: id.clone(),
@@ -195,12 +223,11 @@ impl Reservation {
         match self.run_mut() {
             None => Err(over(RunEnd::Finished)),
             Some(run) if is_settling || run.is_finishing() => Err(over(RunEnd::Finished)),
-            Some(run) if run.until <= now.mono => Err(over(RunEnd::MaxDuration(run.options.max_duration))),
-            Some(_) if is_lost => Err(over(RunEnd::LeaseLost)),
-            Some(run) => {
-                check_estimate(ask.amount, run)?;
-                Ok(run)
+            Some(run) if run.until <= now.mono && !is_shadow => {
+                Err(over(RunEnd::MaxDuration(run.options.max_duration)))
             }
+            Some(_) if is_lost => Err(over(RunEnd::LeaseLost)),
+            Some(run) => check_estimate(ask.amount, run),
         }
     }
 
@@ -222,7 +249,7 @@ impl Reservation {
     /// Reports the cost of a step that ends after its run, which was abandoned meanwhile.
     fn come_too_late(&mut self, actual: &Amount) -> InvalidCommit {
         let why = InvalidCommit::AlreadyCommitted;
-        if let (Some(id), 1..) = (self.common.run().cloned(), actual.amount) {
+        if let (Some(id), 1.., false) = (self.common.run().cloned(), actual.amount, self.is_shadow()) {
             self.common.events.push(Event::CostNotTaken {
                 info: None,
                 reservation_id: id,
@@ -240,9 +267,7 @@ impl Held {
             return Err(InvalidCommit::AlreadyCommitted);
         }
         if self.unreported() != Unreported::Nothing {
-            let problem =
-                "may have a cost already, but a run is charged only what its steps cost: begin the run first";
-            return Err(InvalidCommit::Invalid(InvalidRequest::new("actual", problem)));
+            return Err(InvalidCommit::before_a_run());
         }
         let mut options = options;
         if let Some(key) = &options.commit_key {
@@ -270,11 +295,7 @@ impl Held {
     pub(super) fn check_is_no_run(&self) -> Result<(), InvalidCommit> {
         match self.run {
             None => Ok(()),
-            Some(_) => {
-                let problem =
-                    "cannot be charged: the reservation is a run, and is charged what its steps cost";
-                Err(InvalidCommit::Invalid(InvalidRequest::new("actual", problem)))
-            }
+            Some(_) => Err(InvalidCommit::of_a_run()),
         }
     }
 

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::RunOptions;
+use crate::config::Mode;
 use crate::models::{
     Amount, CommitOveragePolicy, IdempotencyKey, JsonObject, ReservationCreateRequest, Subject,
 };
@@ -107,6 +108,15 @@ impl RunConfig {
         self
     }
 
+    /// Sets whether decisions about this run and its steps are obeyed or only reported, whatever the client's
+    /// [mode](crate::config::Settings::mode) is. In [`Mode::Shadow`], no step is refused because too little is left or
+    /// the run has lasted too long: [`Event::ShadowExhausted`](crate::Event::ShadowExhausted) reports it. Default: the
+    /// client's mode.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.guarded = self.guarded.mode(mode);
+        self
+    }
+
     /// Sets the metadata that the ledger keeps with the commit. The client adds the member `cycles_run`: how many steps
     /// there were, and what those under each of the first 32 names cost.
     pub fn metadata(mut self, metadata: impl Into<JsonObject>) -> Self {
@@ -136,6 +146,11 @@ impl RunConfig {
     /// The reservation request for the run.
     pub fn request(&self) -> ReservationCreateRequest {
         self.guarded.clone().ttl_ms(self.lease_ms()).request()
+    }
+
+    /// The run's own mode, if it is set.
+    pub fn own_mode(&self) -> Option<Mode> {
+        self.guarded.own_mode()
     }
 
     /// How the run is run and settled.

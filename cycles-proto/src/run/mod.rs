@@ -11,9 +11,12 @@
 //!
 //! - A step begins only if its estimate is left, so as long as no step costs more than its estimate, the total is never
 //!   more than the reserved amount.
+//! - In [shadow mode](crate::Mode::Shadow) a step begins in any case, and draws what is left if that is less than its
+//!   estimate.
 //! - A cost that a step hands over is added to the total, whatever it is; only a total above 2⁶³ − 1 is refused.
 
 mod config;
+mod shadow;
 mod summary;
 
 use core::time::Duration;
@@ -109,6 +112,8 @@ pub(crate) struct Draws {
 #[derive(Debug)]
 struct Open {
     estimate: i64,
+    /// What is set aside for it: its estimate, or what was left if that was less.
+    drawn: i64,
     name: Option<Box<str>>,
     /// A lower bound on its cost so far.
     spent: i64,
@@ -213,7 +218,18 @@ impl Draws {
                 self.kept_sum -= estimate;
             }
         }
-        self.open_sum += estimate;
+        Ok(self.begin(estimate, estimate, name, keep, on_error))
+    }
+
+    fn begin(
+        &mut self,
+        estimate: i64,
+        drawn: i64,
+        name: Option<&str>,
+        keep: Option<u64>,
+        on_error: Option<OnError>,
+    ) -> u64 {
+        self.open_sum += drawn;
         let number = self.number();
         let name = name.map(Into::into);
         let dispatches = Dispatches::new(on_error.unwrap_or(self.options.on_error));
@@ -221,6 +237,7 @@ impl Draws {
             number,
             Open {
                 estimate,
+                drawn,
                 name,
                 spent: 0,
                 dispatches,
@@ -228,7 +245,7 @@ impl Draws {
                 marked: None,
             },
         );
-        Ok(number)
+        number
     }
 
     /// Checks that this much is left.
@@ -243,10 +260,14 @@ impl Draws {
     /// Keeps an amount for later, and returns its number.
     pub(crate) fn keep(&mut self, amount: i64) -> Result<u64, TooLittle> {
         self.take(amount)?;
+        Ok(self.set_aside(amount))
+    }
+
+    fn set_aside(&mut self, amount: i64) -> u64 {
         let number = self.number();
         self.kept_sum += amount;
         self.keeps.insert(number, amount);
-        Ok(number)
+        number
     }
 
     /// Gives back what is left of a kept amount. Steps that draw from it give back to the run from now on.
@@ -377,7 +398,7 @@ impl Draws {
             if open.marked.is_some() {
                 self.left_marked = self.left_marked.saturating_add(open.estimate);
             }
-            // Its estimate stays in the sum of the open steps.
+            // What it has drawn stays in the sum of the open steps.
             self.has_unknown_cost = true;
             self.summary.note_unknown();
         }
@@ -410,9 +431,9 @@ impl Draws {
     /// Removes a step, and gives what it did not need back to where it came from.
     fn close(&mut self, step: u64, actual: i64) -> Option<Open> {
         let open = self.open.remove(&step)?;
-        self.open_sum -= open.estimate;
+        self.open_sum -= open.drawn;
         if let Some(kept) = open.keep.and_then(|keep| self.keeps.get_mut(&keep)) {
-            let unused = open.estimate.saturating_sub(actual).max(0);
+            let unused = open.drawn.saturating_sub(actual).max(0);
             *kept += unused;
             self.kept_sum += unused;
         }

@@ -166,7 +166,8 @@ impl Session {
             Of::Call(_) => false,
         };
         match priority {
-            Priority::Lease(_) => priority,
+            // An extension must not wait for a caller, and a caller does not wait for a check.
+            Priority::Lease(_) | Priority::Check => priority,
             Priority::Settlement | Priority::Reservation | Priority::Plain | Priority::Own if is_helped => {
                 Priority::Own
             }

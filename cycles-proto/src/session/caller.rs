@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::CyclesConfig;
+use crate::config::{CyclesConfig, Mode};
 use crate::trace_parent::TraceParent;
 
 /// One API key and its tenant. Each principal has its own journal and its own replay. If the server answers a replayed
@@ -22,6 +22,7 @@ pub struct Caller {
     pub(super) principal: Principal,
     pub(super) observer: ObserverId,
     pub(super) is_blocking: bool,
+    pub(super) mode: Mode,
 }
 
 impl Caller {
@@ -47,6 +48,19 @@ impl Caller {
     pub fn blocking(self) -> Self {
         let is_blocking = true;
         Self { is_blocking, ..self }
+    }
+
+    /// The mode of the reservations that this caller makes: that of its configuration, unless it was
+    /// [set](Self::in_mode).
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Returns the same caller with another mode for the reservations that it makes; `None` changes nothing.
+    #[must_use]
+    pub fn in_mode(self, mode: Option<Mode>) -> Self {
+        let mode = mode.unwrap_or(self.mode);
+        Self { mode, ..self }
     }
 
     /// Returns the same caller within this trace.

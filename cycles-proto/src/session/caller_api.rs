@@ -11,7 +11,7 @@ use super::outstanding_work::{self, Of, Outstanding};
 use super::places::Priority;
 use super::slab::SlabKey;
 use super::{Key, Session};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Mode};
 use crate::idempotency::Seed;
 use crate::journal::record::Purpose;
 use crate::meter::{End, Meter, Settle};
@@ -35,6 +35,9 @@ pub struct ExtendKey {
 impl Session {
     /// Requests a reservation. Levels that the request's subject leaves out come from the caller's configuration.
     ///
+    /// If the caller is in [shadow mode](crate::Mode::Shadow) and the request is not a dry run, it is granted at once,
+    /// with a made-up id, and nothing is held.
+    ///
     /// # Errors
     /// [`Error::Validation`] if the request breaks a limit, [`Error::Closed`] if the session is closed or shuts down. In
     /// both cases nothing is sent.
@@ -45,8 +48,11 @@ impl Session {
         request: ReservationCreateRequest,
         seed: Seed,
     ) -> Result<ReservationKey, Error> {
-        self.at(now);
+        let now = self.at(now);
         self.check(caller)?;
+        if caller.mode == Mode::Shadow && !request.dry_run {
+            return Ok(self.shadow(now, caller, request, seed));
+        }
         let own_key = request.idempotency_key.clone().map(Box::new);
         let machine = Reservation::new(Arc::clone(&caller.config), request, seed)?.spread_beats();
         let mut reservation = Entry::new(machine, caller.principal, caller.observer);
@@ -130,10 +136,12 @@ impl Session {
     }
 
     /// Extends the lease manually, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
-    /// Returns `None` if nothing is held.
+    /// Returns `None` if nothing is held. In shadow mode there is nothing to extend: it succeeds at once, without a call
+    /// and without an event.
     pub fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {
-        self.at(now);
+        let now = self.at(now);
         let ticket = self.act(key.0, |machine| machine.extend(by))??;
+        self.note_shadow_extended(now, key, ticket, by);
         self.schedule(key.0);
         let reservation = key;
         Some(ExtendKey { reservation, ticket })
@@ -235,6 +243,10 @@ impl Session {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;
         };
+        // Flushes do not count actions in shadow mode: nothing of them is to be settled.
+        if reservation.machine().is_some_and(Reservation::is_shadow) {
+            return;
+        }
         let is_done = reservation.machine().is_none_or(Reservation::is_done);
         let has_cost = reservation.machine().is_some_and(Reservation::has_cost);
         let Some(principal) = self.principals.get_mut(reservation.principal) else {

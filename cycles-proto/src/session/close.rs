@@ -24,7 +24,9 @@ pub enum Close {
 }
 
 impl Session {
-    /// Closes the session. Calling it again can only make the close stricter, in the order of [`Close`].
+    /// Closes the session. Calling it again can only make the close stricter, in the order of [`Close`]. From
+    /// [`Close::Leaving`] on, what the ledger would have decided about an action in shadow mode that has ended is not waited
+    /// for any more, and is reported as unknown.
     pub fn close(&mut self, now: Now, how: Close) {
         let now = self.at(now);
         if self.closed.is_some_and(|before| before >= how) {
@@ -41,6 +43,9 @@ impl Session {
         }
         if how == Close::WritingOnly {
             self.fail_all(now);
+        }
+        if how >= Close::Leaving {
+            self.give_up_checks();
         }
         self.principals.schedule_all();
     }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::caller::{Caller, Principal};
 use super::slab::SlabKey;
 use super::timers::Timed;
-use super::{Close, Key, Session};
+use super::{Close, Key, Session, shadow};
 use crate::outcome::Flushed;
 use crate::session::replay::Replayer;
 use crate::time::Now;
@@ -18,6 +18,8 @@ pub struct FlushKey(pub(super) SlabKey);
 pub(super) struct Flush {
     principal: Principal,
     stage: Stage,
+    /// How long it waits for decisions about actions in shadow mode.
+    checks_until: Duration,
     pub(super) timer: Option<Duration>,
 }
 
@@ -36,6 +38,9 @@ impl Session {
     /// process or could not be read, the flush may end up to [a second](Flushed::LAST_LOOK) later, after a last look at
     /// the journal. A flush does not wait for a cost whose attempts have failed: the next scan of the journal tries it
     /// again.
+    ///
+    /// Nothing of an action in [shadow mode](crate::Mode::Shadow) is settled. A flush waits up to a second, but no longer
+    /// than `until`, for the ledger to say what it would have decided about those that have ended.
     ///
     /// In a [closed](Self::close) session, a flush is over when everything under way is over: the journal is not read
     /// any more.
@@ -66,6 +71,7 @@ impl Session {
         let key = self.flushes.insert(Flush {
             principal,
             stage: Stage::Settling(until),
+            checks_until: now.mono.saturating_add(shadow::PATIENCE),
             timer: None,
         });
         self.set_flush_timer(key, Some(until));
@@ -122,7 +128,13 @@ impl Session {
     }
 
     fn poll_flush(&mut self, now: Now, key: SlabKey) {
-        let Some(&Flush { principal, stage, .. }) = self.flushes.get(key) else {
+        let Some(&Flush {
+            principal,
+            stage,
+            checks_until,
+            ..
+        }) = self.flushes.get(key)
+        else {
             return;
         };
         let Some(state) = self.principals.get(principal) else {
@@ -138,6 +150,11 @@ impl Session {
                 };
                 let is_over = !state.tally.is_ending() && state.replayer.as_ref().is_none_or(is_quiet);
                 if !is_over && now.mono < until {
+                    return;
+                }
+                let checks_until = checks_until.min(until);
+                if now.mono < checks_until && self.awaits_checks_of(principal) {
+                    self.set_flush_timer(key, Some(checks_until));
                     return;
                 }
                 let left = state.left(now);

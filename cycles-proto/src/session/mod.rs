@@ -21,6 +21,7 @@
 //!   without a durable record.
 //! - A panic in one reservation does not end any other.
 //! - Principals share the places, in turns, and nothing else.
+//! - Nothing of an action in shadow mode is sent except one dry run, and nothing of it is stored.
 
 mod attempts;
 mod caller;
@@ -40,6 +41,7 @@ mod places;
 mod principal;
 pub(crate) mod replay;
 mod runs;
+mod shadow;
 mod shut_down;
 mod slab;
 mod step;
@@ -177,6 +179,7 @@ impl Session {
         }
         let principal = self.principals.of(&config, self.seed);
         Ok(Caller {
+            mode: config.mode,
             config,
             principal,
             observer: ObserverId::default(),

@@ -20,6 +20,8 @@ pub(super) enum Priority {
     Reservation,
     /// A plain call.
     Plain,
+    /// What the ledger would decide about an action in shadow mode. Nobody waits for the answer.
+    Check,
     /// Any call except an extension, made by the blocked caller itself: it takes no place.
     Own,
 }
@@ -31,6 +33,7 @@ impl Priority {
             Urgency::Settlement => Self::Settlement,
             Urgency::Lease(until) => Self::Lease(until),
             Urgency::Other => Self::Reservation,
+            Urgency::Check => Self::Check,
         }
     }
 }
@@ -41,7 +44,8 @@ impl Priority {
 /// cannot cost a lease. While leases have less than their quarter, they get the first free place. The other places go,
 /// in this order, to plain calls (as long as they have less than a quarter), settlements, leases (the one that ends
 /// first goes first), reservations, and more plain calls. Plain calls always leave at least a quarter to the others, so
-/// that a server that is slow to answer queries does not hold up costs and reservations.
+/// that a server that is slow to answer queries does not hold up costs and reservations. Checks of actions in shadow mode
+/// come last, and have no more than a quarter.
 ///
 /// If several principals wait, they take turns, each with its settlements first. So a reservation of one may go before
 /// the settlements of another, which has its own turn next. Leases need no turns: whoever they belong to, the one that
@@ -53,12 +57,14 @@ pub(super) struct Places {
     /// How many of the taken places belong to leases; `plain` counts those of plain calls.
     leases: usize,
     plain: usize,
+    checks: usize,
     /// Whether the last place that did not go to a lease went to a plain call.
     was_plain: bool,
     leases_wait: BTreeSet<(Duration, SlabKey)>,
     /// Settlements and reservations.
     others_wait: Turns,
     plain_wait: Turns,
+    checks_wait: Turns,
 }
 
 impl Places {
@@ -68,10 +74,12 @@ impl Places {
             taken: 0,
             leases: 0,
             plain: 0,
+            checks: 0,
             was_plain: false,
             leases_wait: BTreeSet::new(),
             others_wait: Turns::default(),
             plain_wait: Turns::default(),
+            checks_wait: Turns::default(),
         }
     }
 
@@ -86,14 +94,18 @@ impl Places {
         }
         let somebody_waits =
             !(self.leases_wait.is_empty() && self.others_wait.is_empty() && self.plain_wait.is_empty());
+        let checks_wait = priority == Priority::Check && !self.checks_wait.is_empty();
         let kept = match priority {
             Priority::Lease(_) => 0,
-            Priority::Settlement | Priority::Reservation | Priority::Plain | Priority::Own => {
-                self.kept_for_leases()
-            }
+            Priority::Settlement
+            | Priority::Reservation
+            | Priority::Plain
+            | Priority::Check
+            | Priority::Own => self.kept_for_leases(),
         };
-        let are_enough = priority == Priority::Plain && self.plain >= self.most_plain();
-        if somebody_waits || are_enough || self.taken + kept >= self.all {
+        let are_enough = (priority == Priority::Plain && self.plain >= self.most_plain())
+            || (priority == Priority::Check && self.checks >= self.share());
+        if somebody_waits || checks_wait || are_enough || self.taken + kept >= self.all {
             return false;
         }
         self.count(priority);
@@ -107,6 +119,7 @@ impl Places {
             Priority::Lease(until) => drop(self.leases_wait.insert((until, attempt))),
             Priority::Reservation => self.others_wait.push(principal, attempt),
             Priority::Plain => self.plain_wait.push(principal, attempt),
+            Priority::Check => self.checks_wait.push(principal, attempt),
             // It needs no place.
             Priority::Own => {}
         }
@@ -129,6 +142,7 @@ impl Places {
                 self.was_plain = true;
             }
             Priority::Settlement | Priority::Reservation => self.was_plain = false,
+            Priority::Check => self.checks += 1,
             Priority::Own => {}
         }
     }
@@ -182,6 +196,11 @@ impl Places {
                 let is_room = self.plain < self.most_plain();
                 is_room.then(|| self.plain_wait.pop()).flatten().map(plain)
             })
+            .or_else(|| {
+                let is_room = self.checks < self.share();
+                let check = is_room.then(|| self.checks_wait.pop()).flatten()?;
+                Some((Priority::Check, check))
+            })
     }
 
     fn pop_lease(&mut self) -> Option<(Priority, SlabKey)> {
@@ -195,6 +214,7 @@ impl Places {
         match priority {
             Priority::Lease(_) => self.leases = self.leases.saturating_sub(1),
             Priority::Plain => self.plain = self.plain.saturating_sub(1),
+            Priority::Check => self.checks = self.checks.saturating_sub(1),
             Priority::Settlement | Priority::Reservation | Priority::Own => {}
         }
     }
@@ -320,6 +340,25 @@ mod tests {
             assert_eq!(admitted(&mut places), [expected]);
             places.leave(expected);
         }
+    }
+
+    #[test]
+    fn checks_come_last_and_have_a_quarter() {
+        let mut places = Places::new(8);
+        waiting(&mut places, &[Priority::Check; 20]);
+        waiting(&mut places, &[Priority::Plain, Priority::Reservation]);
+        let all = admitted(&mut places);
+        let expected = [
+            Priority::Plain,
+            Priority::Reservation,
+            Priority::Check,
+            Priority::Check,
+        ];
+        assert_eq!(all, expected);
+        places.leave(Priority::Check);
+        assert!(!places.take(Priority::Check), "others wait longer");
+        assert!(places.take(Priority::Reservation), "nobody waits behind a check");
+        assert_eq!(admitted(&mut places), [Priority::Check]);
     }
 
     /// The priorities in the order in which they get one place, one after another.

@@ -33,6 +33,8 @@ pub(super) struct PrincipalState {
     counters: Arc<Counters>,
     /// The costs of this process that are not in the ledger yet, oldest first.
     unsettled: BTreeSet<(UnixMillis, SlabKey)>,
+    /// Whether an action in shadow mode has begun.
+    pub(super) has_shadowed: bool,
     /// Whether its replay is due to be polled.
     is_due: bool,
 }
@@ -190,6 +192,7 @@ impl PrincipalState {
             timer: None,
             counters,
             unsettled: BTreeSet::new(),
+            has_shadowed: false,
             is_due: false,
         }
     }

@@ -12,6 +12,7 @@
 use core::time::Duration;
 
 use super::flush::FlushKey;
+use super::shadow::awaits_only_its_check;
 use super::timers::Timed;
 use super::{Close, Entry, Key, ReservationKey, Session};
 use crate::outcome::Flushed;
@@ -137,6 +138,8 @@ impl Session {
                 let flushed = flushed.flatten().reduce(Flushed::and);
                 let left = flushed.unwrap_or_else(|| self.left_of_all(now));
                 self.close(now, how);
+                // The flushes have waited for them.
+                self.give_up_checks();
                 let running = self.shut_down.as_ref().map_or(0, |it| it.running);
                 let written_by = now.mono.min(until).saturating_add(Flushed::LAST_LOOK);
                 Stage::Writing(written_by, Flushed { running, ..left })
@@ -241,5 +244,5 @@ impl Session {
 
 /// Whether its caller has not decided its end. Reservations of earlier runs have no caller.
 fn is_running(entry: &Entry) -> bool {
-    !(entry.is_resumed || entry.is_over || entry.is_ending)
+    !(entry.is_resumed || entry.is_over || entry.is_ending || awaits_only_its_check(entry))
 }

@@ -3,9 +3,11 @@
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use super::{Amounts, Denials, REASON_COUNT, Stats, TenantStats, UNIT_COUNT, reason_index, unit_index};
+use super::{
+    Amounts, Denials, REASON_COUNT, ShadowStats, Stats, TenantStats, UNIT_COUNT, reason_index, unit_index,
+};
 use crate::models::Amount;
-use crate::outcome::{ActualSource, ChargedBy, Event};
+use crate::outcome::{ActualSource, ChargedBy, Event, ShadowDecision};
 use crate::time::UnixMillis;
 
 /// The statistics of a session, as it goes on. Reading them takes no lock.
@@ -32,6 +34,10 @@ pub(crate) enum Count {
     FailedBeats,
     Retries,
     Unrecorded,
+    ShadowAllowed,
+    ShadowAllowedWithCaps,
+    ShadowUnknown,
+    ShadowExhausted,
     /// From here on, numbers of this moment.
     Live,
     Pending,
@@ -51,6 +57,9 @@ pub(crate) struct Counters {
     held: [AtomicI64; UNIT_COUNT],
     charged: [AtomicI64; UNIT_COUNT],
     uncharged: [AtomicI64; UNIT_COUNT],
+    shadow_denied: [AtomicU64; REASON_COUNT + 1],
+    shadow_estimates: [AtomicI64; UNIT_COUNT],
+    shadow_actuals: [AtomicI64; UNIT_COUNT],
     /// The counters of the next principal.
     next: OnceLock<Arc<Self>>,
 }
@@ -185,6 +194,26 @@ impl Counters {
             Event::CostUnrecorded { .. } | Event::CostNotTaken { .. } | Event::CostUnknown { .. } => {
                 self.add(Count::Unrecorded);
             }
+            Event::Shadowed { decision, actual, .. } => {
+                match decision {
+                    ShadowDecision::Allowed(_) if decision.is_capped() => {
+                        self.add(Count::ShadowAllowedWithCaps)
+                    }
+                    ShadowDecision::Allowed(_) => self.add(Count::ShadowAllowed),
+                    ShadowDecision::Denied(error) => {
+                        self.shadow_denied[reason_index(error.reason())].fetch_add(1, Relaxed);
+                    }
+                    ShadowDecision::Unknown(_) => self.add(Count::ShadowUnknown),
+                }
+                let estimate = event.info().and_then(|info| info.estimate.as_ref());
+                if let Some(estimate) = estimate {
+                    add(&self.shadow_estimates, estimate);
+                }
+                if let Some(actual) = actual {
+                    add(&self.shadow_actuals, actual);
+                }
+            }
+            Event::ShadowExhausted { .. } => self.add(Count::ShadowExhausted),
             Event::LeaseExtended { ticket: Some(_), .. }
             | Event::Evaluated { .. }
             | Event::ExtendFailed { .. }
@@ -201,6 +230,7 @@ impl Counters {
             | Event::SetAside { .. }
             | Event::PlaceWrittenOff { .. }
             | Event::Panicked { .. }
+            | Event::ShadowStarted { .. }
             | Event::ReleaseFailed { retry_in: None, .. } => {}
         }
     }
@@ -211,7 +241,7 @@ impl Counters {
         TenantStats {
             tenant: self.tenant.clone(),
             reserved: get(Count::Reserved),
-            denied: Denials(core::array::from_fn(|at| self.denied[at].load(Relaxed))),
+            denied: denials(&self.denied),
             not_reserved: get(Count::NotReserved),
             committed: get(Count::Committed),
             committed_by_event: get(Count::CommittedByEvent),
@@ -232,14 +262,28 @@ impl Counters {
             held: amounts(&self.held),
             charged: amounts(&self.charged),
             uncharged: amounts(&self.uncharged),
+            shadow: ShadowStats {
+                allowed: get(Count::ShadowAllowed),
+                allowed_with_caps: get(Count::ShadowAllowedWithCaps),
+                denied: denials(&self.shadow_denied),
+                unknown: get(Count::ShadowUnknown),
+                exhausted: get(Count::ShadowExhausted),
+                estimates: amounts(&self.shadow_estimates),
+                actuals: amounts(&self.shadow_actuals),
+            },
         }
     }
 }
 
 fn add(sums: &[AtomicI64; UNIT_COUNT], amount: &Amount) {
     if let Some(unit) = unit_index(&amount.unit) {
-        sums[unit].fetch_add(amount.amount, Relaxed);
+        let more = |sum: i64| Some(sum.saturating_add(amount.amount));
+        let _ = sums[unit].fetch_update(Relaxed, Relaxed, more);
     }
+}
+
+fn denials(counts: &[AtomicU64; REASON_COUNT + 1]) -> Denials {
+    Denials(core::array::from_fn(|at| counts[at].load(Relaxed)))
 }
 
 fn amounts(sums: &[AtomicI64; UNIT_COUNT]) -> Amounts {

@@ -5,6 +5,7 @@
 
 mod counters;
 mod samples;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use core::time::Duration;
 pub use self::counters::Live;
 pub(crate) use self::counters::{Count, Counters, Held};
 pub use self::samples::Sample;
+pub use self::shadow::ShadowStats;
 use crate::models::{Amount, DecisionReasonCode, Unit};
 
 /// A snapshot of what a client has done since it was created, and of what is under way, by tenant.
@@ -83,6 +85,8 @@ pub struct TenantStats {
     pub charged: Amounts,
     /// Counter: the parts of costs that were not charged, because the budget had no more, by unit.
     pub uncharged: Amounts,
+    /// What became of actions in [shadow mode](crate::Mode::Shadow). No other number here includes them.
+    pub shadow: ShadowStats,
 }
 
 /// A sum for each unit of the protocol.
@@ -152,6 +156,12 @@ impl Denials {
         self.0.iter().sum()
     }
 
+    fn add(&mut self, other: &Self) {
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum += more;
+        }
+    }
+
     /// The denials for this reason.
     pub fn of(&self, reason: &DecisionReasonCode) -> u64 {
         self.0[reason_index(Some(reason))]
@@ -217,11 +227,10 @@ impl TenantStats {
             held,
             charged,
             uncharged,
+            shadow,
         } = other;
         self.reserved += reserved;
-        for (sum, more) in self.denied.0.iter_mut().zip(denied.0) {
-            *sum += more;
-        }
+        self.denied.add(denied);
         self.not_reserved += not_reserved;
         self.committed += committed;
         self.committed_by_event += committed_by_event;
@@ -242,5 +251,6 @@ impl TenantStats {
         self.held.add(held);
         self.charged.add(charged);
         self.uncharged.add(uncharged);
+        self.shadow.add(shadow);
     }
 }

@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::{Amounts, Stats, TenantStats};
+use super::{Amounts, Denials, Stats, TenantStats};
 
 /// One number of the statistics, under a name and labels that never change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +26,14 @@ struct Metric(&'static str, &'static str, bool, Of);
 enum Of {
     Count(fn(&TenantStats) -> u64),
     Units(fn(&TenantStats) -> &Amounts),
-    Reasons,
+    Reasons(fn(&TenantStats) -> &Denials),
 }
 
 /// All metrics with the label `tenant`.
 #[rustfmt::skip]
-const METRICS: [Metric; 22] = [
+const METRICS: [Metric; 29] = [
     Metric("cycles_reserved_total", "Reservations that were granted.", true, Of::Count(|it| it.reserved)),
-    Metric("cycles_denied_total", "Reservations that the ledger denied.", true, Of::Reasons),
+    Metric("cycles_denied_total", "Reservations that the ledger denied.", true, Of::Reasons(|it| &it.denied)),
     Metric("cycles_not_reserved_total", "Reservations that could not be made, other than by a denial.", true, Of::Count(|it| it.not_reserved)),
     Metric("cycles_committed_total", "Costs of reservations that are in the ledger.", true, Of::Count(|it| it.committed)),
     Metric("cycles_committed_by_event_total", "Costs that an event charged, because the reservation was over.", true, Of::Count(|it| it.committed_by_event)),
@@ -54,6 +54,13 @@ const METRICS: [Metric; 22] = [
     Metric("cycles_held", "The estimates that are held.", false, Of::Units(|it| &it.held)),
     Metric("cycles_charged_total", "What the ledger charged.", true, Of::Units(|it| &it.charged)),
     Metric("cycles_uncharged_total", "Parts of costs that were not charged, because the budget had no more.", true, Of::Units(|it| &it.uncharged)),
+    Metric("cycles_shadow_allowed_total", "Actions in shadow mode that would have been allowed without limits.", true, Of::Count(|it| it.shadow.allowed)),
+    Metric("cycles_shadow_allowed_with_caps_total", "Actions in shadow mode that would have been allowed within limits.", true, Of::Count(|it| it.shadow.allowed_with_caps)),
+    Metric("cycles_shadow_denied_total", "Actions in shadow mode that would have been denied; each decision is independent of all others.", true, Of::Reasons(|it| &it.shadow.denied)),
+    Metric("cycles_shadow_unknown_total", "Actions in shadow mode for which there is no decision, as in an outage.", true, Of::Count(|it| it.shadow.unknown)),
+    Metric("cycles_shadow_exhausted_total", "Steps of runs in shadow mode that would have been refused.", true, Of::Count(|it| it.shadow.exhausted)),
+    Metric("cycles_shadow_estimates_total", "Estimates of actions in shadow mode. Nothing was held.", true, Of::Units(|it| &it.shadow.estimates)),
+    Metric("cycles_shadow_actuals_total", "What actions in shadow mode cost. Nothing was charged.", true, Of::Units(|it| &it.shadow.actuals)),
 ];
 
 impl Stats {
@@ -117,8 +124,7 @@ impl Metric {
                 .named()
                 .map(|(unit, sum)| sample(Some(("unit", unit)), sum))
                 .collect(),
-            Of::Reasons => tenant
-                .denied
+            Of::Reasons(of) => of(tenant)
                 .iter()
                 .map(|(reason, count)| sample(Some(("reason", reason)), integer(count)))
                 .collect(),

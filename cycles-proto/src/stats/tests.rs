@@ -14,6 +14,13 @@ fn stats() -> Stats {
         oldest_pending: Some(Duration::from_millis(1_500)),
         held: Amounts([0, 7, 0, 0]),
         charged: Amounts([250, 5, 0, 0]),
+        shadow: ShadowStats {
+            allowed: 4,
+            denied: Denials([2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            unknown: 1,
+            actuals: Amounts([0, 70, 0, 0]),
+            ..ShadowStats::default()
+        },
         ..TenantStats::default()
     };
     let nobody = TenantStats {
@@ -38,6 +45,9 @@ fn the_text_for_prometheus_has_a_line_for_each_number_of_each_tenant() {
         r#"cycles_denied_total{tenant="acme",reason="OTHER"} 1"#,
         r#"cycles_charged_total{tenant="acme",unit="USD_MICROCENTS"} 250"#,
         r#"cycles_charged_total{tenant="acme",unit="TOKENS"} 5"#,
+        r#"cycles_shadow_allowed_total{tenant="acme"} 4"#,
+        r#"cycles_shadow_denied_total{tenant="acme",reason="BUDGET_EXCEEDED"} 2"#,
+        r#"cycles_shadow_actuals_total{tenant="acme",unit="TOKENS"} 70"#,
         "# TYPE cycles_held gauge",
         r#"cycles_held{tenant="acme",unit="TOKENS"} 7"#,
         r#"cycles_pending_costs{tenant="acme"} 1"#,
@@ -77,6 +87,10 @@ fn the_total_is_the_sum_over_all_tenants() {
     let total = stats().total();
     assert_eq!((total.reserved, total.denied.total(), total.live), (4, 3, 2));
     assert_eq!(total.charged.of(&Unit::UsdMicrocents), 300);
+    assert_eq!(
+        (total.shadow.actions(), total.shadow.actuals.of(&Unit::Tokens)),
+        (7, 70)
+    );
     assert_eq!(total.charged.of(&Unit::from("GOLD")), 0);
     assert_eq!(total.oldest_pending, Some(Duration::from_millis(1_500)));
     assert_eq!(

@@ -42,6 +42,8 @@ pub enum Urgency {
     Lease(Duration),
     /// Anything else, in the order of the requests.
     Other,
+    /// A question about an action in shadow mode, which runs meanwhile and does not wait for the answer.
+    Check,
 }
 
 impl fmt::Debug for Call {

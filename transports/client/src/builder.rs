@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cycles_host::{HttpOptions, Observer};
 use cycles_proto::config::RetryPolicy;
-use cycles_proto::{ConfigError, CyclesConfig, CyclesConfigBuilder, Error, TraceParent};
+use cycles_proto::{ConfigError, CyclesConfig, CyclesConfigBuilder, Error, Mode, TraceParent};
 
 use crate::client::{Client, Ready};
 use crate::engine::GivenTime;
@@ -100,6 +100,12 @@ impl<C> CyclesClientBuilder<C> {
             make,
             named,
         }
+    }
+
+    /// Sets whether the ledger's decisions are obeyed ([`Mode::Enforce`], the default) or only reported
+    /// ([`Mode::Shadow`]). An action can have a mode of its own.
+    pub fn mode(self, mode: Mode) -> Self {
+        self.with(|config| config.mode(mode))
     }
 
     /// Sets the default tenant, for reservations by guards, `with_cycles` and the attribute that do not name a tenant.

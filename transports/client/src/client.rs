@@ -7,7 +7,7 @@ use cycles_host::Observer;
 use cycles_proto::config::Settings;
 use cycles_proto::models::Subject;
 use cycles_proto::session::Caller;
-use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
+use cycles_proto::{ConfigError, CyclesConfig, Error, Mode, TraceParent};
 
 use crate::builder::Adapter;
 use crate::engine::{Engine, Shared, Subscription};
@@ -98,6 +98,26 @@ impl Client {
     #[must_use]
     pub fn with_subject(&self, subject: Subject) -> Self {
         self.derive(|config| config.with_subject(subject))
+            .unwrap_or_else(|error| Self {
+                settings: Arc::clone(&self.settings),
+                state: Err(error),
+            })
+    }
+
+    /// Returns a client that uses the same connections, and whose guards, guarded actions and runs are in this mode. An
+    /// action that [has a mode of its own](cycles_proto::with_cycles_config::WithCyclesConfig::mode) keeps it. A mode that
+    /// is set here wins over `CYCLES_MODE`.
+    ///
+    /// ```
+    /// # use cycles_client::{Client, Mode};
+    /// # fn f(client: &Client) {
+    /// // Payments never run without a budget, whatever CYCLES_MODE says.
+    /// let payments = client.with_mode(Mode::Enforce);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_mode(&self, mode: Mode) -> Self {
+        self.derive(|config| Ok(config.with_mode(mode)))
             .unwrap_or_else(|error| Self {
                 settings: Arc::clone(&self.settings),
                 state: Err(error),

@@ -16,7 +16,7 @@ use cycles_proto::models::{
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::session::{ReservationKey, Session};
 use cycles_proto::with_cycles_config::{OnError, WithCyclesConfig};
-use cycles_proto::{Error, InvalidCommit, Receipt, UnixMillis};
+use cycles_proto::{Error, InvalidCommit, Mode, Receipt, UnixMillis};
 
 use crate::client::Client;
 use crate::context::Lease;
@@ -56,11 +56,23 @@ impl Client {
     /// Reserves budget for an action and keeps the lease alive. Subject fields that the request leaves out come from
     /// the configuration. The future may be dropped at any time: the reserved budget is then given back.
     ///
+    /// In [shadow mode](cycles_proto::Mode::Shadow), which [`with_mode`](Self::with_mode) can pin for guards, this returns
+    /// at once, whatever the ledger says, with a made-up id that begins with `shadow-`.
+    ///
     /// # Errors
     /// Any [`Error`]; the action must not run then. [`Error::BudgetExceeded`] or [`Error::Denied`] if the ledger denies
     /// the reservation, [`Error::DryRun`] if the request was a dry run.
     pub async fn reserve(&self, request: ReservationCreateRequest) -> Result<ReservationGuard, Error> {
-        let handle = Handle::new(self.ready()?, request, crate::sync::seed()?)?;
+        self.reserve_in(None, request).await
+    }
+
+    /// Reserves budget in this mode, or in the client's if it is `None`.
+    pub(crate) async fn reserve_in(
+        &self,
+        mode: Option<Mode>,
+        request: ReservationCreateRequest,
+    ) -> Result<ReservationGuard, Error> {
+        let handle = Handle::new(self.ready()?, request, mode, crate::sync::seed()?)?;
         let mut held = AbandonOnDrop {
             handle: Arc::new(handle),
             has_ended: false,
@@ -188,7 +200,8 @@ impl ReservationGuard {
     }
 
     /// Extends the lease by this many milliseconds (1 ms to a day), in addition to the heartbeat, and returns its new
-    /// end on the server's clock. If the future is dropped after it was polled, the extension is still sent.
+    /// end on the server's clock. If the future is dropped after it was polled, the extension is still sent. In shadow
+    /// mode there is nothing to extend: nothing is sent, and the new end is this far from now on this machine's clock.
     ///
     /// # Errors
     /// Any [`Error`]. The reservation and its heartbeat continue as before.

@@ -56,6 +56,6 @@ pub use cycles_proto::with_cycles_config::{
 };
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted,
-    RunOver, Stats, TraceParent, TransportError, UnixMillis, models, money,
+    FailureKind, Flushed, InvalidCommit, Mode, RawRequest, RawResponse, Reading, Receipt, RunEnd,
+    RunExhausted, RunOver, ShadowDecision, Stats, TraceParent, TransportError, UnixMillis, models, money,
 };

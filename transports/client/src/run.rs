@@ -82,13 +82,17 @@ impl Client {
     /// Reserves budget for many steps, and keeps the lease alive until the run is finished, for at most its
     /// [`max_duration`](RunConfig::max_duration). The future may be dropped at any time: the budget is then given back.
     ///
+    /// In [shadow mode](cycles_proto::Mode::Shadow), the run begins at once and no step is refused for want of budget;
+    /// [`Event::ShadowExhausted`](cycles_proto::Event::ShadowExhausted) reports each that would have been. Nothing is
+    /// stored or charged.
+    ///
     /// # Errors
     /// The same errors as [`reserve`](Self::reserve). [`Error::InvalidCommit`] if the key of the commit breaks a limit;
     /// the budget is given back then.
     pub async fn run(&self, config: RunConfig) -> Result<Run, Error> {
         let request = config.request();
         let estimate = request.estimate.clone();
-        let guard = self.reserve(request).await?;
+        let guard = self.reserve_in(config.own_mode(), request).await?;
         guard.held.handle.begin_run(config.options())?;
         Ok(Run(Arc::new(Inner { guard, estimate })))
     }

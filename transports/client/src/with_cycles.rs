@@ -32,6 +32,9 @@ use crate::span;
 /// The action stays in the caller's task: it needs to be neither `Send` nor `'static`. Dropping the future drops the
 /// action, which then counts as failed.
 ///
+/// In [shadow mode](cycles_proto::Mode::Shadow) the action runs at once, whatever the ledger says, and nothing is
+/// charged.
+///
 /// # Errors
 /// Any [`Error`] if no budget was reserved; the action did not run then. [`Error::Action`] with the action's own error.
 pub async fn with_cycles<T, F, A>(client: &Client, config: WithCyclesConfig, action: F) -> Result<T, Error>
@@ -58,7 +61,7 @@ where
     A: Future<Output = Result<(T, Amount), E>>,
 {
     let guard = client
-        .reserve(config.request())
+        .reserve_in(config.own_mode(), config.request())
         .await
         .map_err(NotCompleted::NotReserved)?;
     guard.follow(&config);
@@ -105,7 +108,7 @@ pub(crate) async fn open<S, E>(
     body: impl Future<Output = Result<S, E>>,
 ) -> Result<(ReservationGuard, S, Option<GuardContext>), NotCompleted<E>> {
     let guard = client
-        .reserve(config.request())
+        .reserve_in(config.own_mode(), config.request())
         .await
         .map_err(NotCompleted::NotReserved)?;
     guard.follow(config);

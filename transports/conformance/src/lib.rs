@@ -22,6 +22,7 @@ pub mod scripted;
 mod secrets;
 #[doc(hidden)]
 pub mod seed_program;
+mod shadow;
 mod statistics;
 mod test_setup;
 
@@ -50,6 +51,7 @@ pub use self::request_headers::*;
 pub use self::returned_values::*;
 pub use self::runs::*;
 pub use self::secrets::*;
+pub use self::shadow::*;
 pub use self::statistics::*;
 pub use self::test_setup::{commit, request, request_for};
 
@@ -375,6 +377,13 @@ macro_rules! adapter_suite {
             a_dropped_run_is_charged_what_its_steps_cost
             a_run_that_cost_nothing_is_given_back
             a_run_is_exact_though_its_journal_cannot_be_written
+            in_shadow_mode_a_denied_action_runs_and_its_denial_is_told_beside_its_cost
+            in_shadow_mode_an_outage_blocks_nothing_and_is_told_as_unknown
+            in_shadow_mode_the_key_of_an_action_is_not_used_up
+            an_action_can_be_pinned_to_a_mode_whatever_the_mode_of_its_client
+            in_shadow_mode_every_end_of_an_action_says_what_it_would_have_cost
+            a_run_in_shadow_mode_reports_exhaustion_and_never_fails
+            in_shadow_mode_a_flush_waits_shortly_for_what_would_have_been_decided
             a_raw_response_says_what_the_server_said
             a_raw_response_is_had_of_a_page_from_elsewhere_too
             the_key_is_nowhere

@@ -3,7 +3,7 @@
 //! | level | what |
 //! |---|---|
 //! | error | money that a person has to look after: a cost that is set aside, unrecorded, or charged for less |
-//! | warn | something failed and is being handled, a lease was lost, or a reservation could not be made |
+//! | warn | something failed and is being handled, a lease was lost, or a reservation could not be made; in shadow mode also what would have been denied, or is not known |
 //! | info | a denial, and the good end of something that was warned about |
 //! | debug | the usual course: granted, extended, committed, released |
 //!
@@ -11,7 +11,7 @@
 
 use cycles_proto::models::Amount;
 use cycles_proto::outcome::{Aside, ReservationInfo};
-use cycles_proto::{Event, Receipt};
+use cycles_proto::{Event, Receipt, ShadowDecision};
 use tracing::field::{DisplayValue, display};
 
 /// Writes one line with the label of the event, its reservation and what that is for.
@@ -231,7 +231,80 @@ pub(crate) fn log(event: &Event) {
                 reason
             );
         }
+        Event::ShadowStarted { .. } => line!(
+            warn,
+            event,
+            "shadow mode: nothing is denied, nothing is held and nothing is charged for the actions that are in it"
+        ),
+        Event::ShadowExhausted {
+            step,
+            asked,
+            missing,
+            is_late,
+            ..
+        } => line!(
+            warn,
+            event,
+            "shadow mode: a step began that the run would have refused",
+            step,
+            %asked,
+            %missing,
+            is_late
+        ),
+        Event::Shadowed { .. } => shadowed(event),
         _ => line!(debug, event, "no text for this event"),
+    }
+}
+
+/// Logs what would have become of an action in shadow mode. Its level depends on the decision alone.
+fn shadowed(event: &Event) {
+    let Event::Shadowed {
+        decision,
+        actual,
+        has_unknown_cost,
+        exhausted,
+        took,
+        ..
+    } = event
+    else {
+        return;
+    };
+    let actual = shown(actual);
+    let scopes = decision.affected_scopes().join(" ");
+    match decision {
+        ShadowDecision::Denied(error) => line!(
+            warn,
+            event,
+            "shadow mode: this action ran, and would have been denied; each decision is independent of all others",
+            reason = decision.reason().map(|reason| reason.as_str()),
+            scopes,
+            actual,
+            has_unknown_cost,
+            exhausted,
+            ?took,
+            %error
+        ),
+        ShadowDecision::Unknown(error) => line!(
+            warn,
+            event,
+            "shadow mode: this action ran, and what the ledger would have decided is not known",
+            actual,
+            has_unknown_cost,
+            exhausted,
+            ?took,
+            %error
+        ),
+        ShadowDecision::Allowed(_) | _ => line!(
+            debug,
+            event,
+            "shadow mode: this action ran, and would have been allowed; each decision is independent of all others",
+            decision = decision.as_str(),
+            scopes,
+            actual,
+            has_unknown_cost,
+            exhausted,
+            ?took
+        ),
     }
 }
 

@@ -60,7 +60,7 @@ impl<R: Reactor, W: Waiter> HttpClient<R, W> {
     pub fn make(&self, call: Call, waiter: W) {
         let place = match call.urgency {
             Urgency::Lease(_) => Place::Own,
-            Urgency::Settlement | Urgency::Other => self.0.reactor.place(),
+            Urgency::Settlement | Urgency::Other | Urgency::Check => self.0.reactor.place(),
         };
         let since = self.0.reactor.now();
         let terms = Terms {

@@ -55,6 +55,7 @@ parameters! {
     OveragePolicy = "overage_policy",
     OnError = "on_error",
     DryRun = "dry_run",
+    Mode = "mode",
     Tenant = "tenant",
     Workspace = "workspace",
     App = "app",
@@ -180,7 +181,12 @@ impl Parameters {
 }
 
 fn unknown(word: &str) -> String {
-    match nearest(word, NAMES).or_else(|| that_has(word)) {
+    // One letter away from `mode`, which is something else.
+    let by_meaning = (word == "model").then_some("action_name");
+    match by_meaning
+        .or_else(|| nearest(word, NAMES))
+        .or_else(|| that_has(word))
+    {
         Some(name) => format!("there is no parameter `{word}`: did you mean `{name}`?"),
         None => format!(
             "there is no parameter `{word}`; the parameters are {}",

@@ -85,6 +85,7 @@ fn one(name: &str, value: &Expr) -> Result<()> {
         | Parameter::Unit
         | Parameter::OveragePolicy
         | Parameter::OnError
+        | Parameter::Mode
         | Parameter::UseEstimateIfActualNotProvided
         | Parameter::Crate => Ok(()),
     }

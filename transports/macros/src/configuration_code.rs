@@ -34,6 +34,8 @@ const ON_ERROR: Values<4> = [
     ("hold", "Hold"),
 ];
 
+const MODES: Values<2> = [("enforce", "Enforce"), ("shadow", "Shadow")];
+
 /// An expression for the `Unit` of integers.
 ///
 /// # Errors
@@ -103,6 +105,10 @@ pub(crate) fn config(parameters: &Parameters, private: &Private) -> Result<Token
         let policy = value(private, "CommitOveragePolicy", &POLICIES, policy)?;
         config.extend(quote!(.overage_policy(#policy)));
     }
+    if let Some(mode) = parameters.get("mode") {
+        let mode = value(private, "Mode", &MODES, mode)?;
+        config.extend(quote!(.mode(#mode)));
+    }
     config.extend(on_error);
     Ok(config)
 }
@@ -139,6 +145,7 @@ pub(crate) fn bare(name: &str, value: &Expr, is_argument: impl Fn(&str) -> bool)
     let names: Vec<_> = match name {
         "unit" => UNITS.iter().map(|(name, _)| *name).collect(),
         "on_error" => ON_ERROR.iter().map(|(name, _)| *name).collect(),
+        "mode" => MODES.iter().map(|(name, _)| *name).collect(),
         "overage_policy" => POLICIES.iter().map(|(name, _)| *name).collect(),
         _ => return Ok(()),
     };

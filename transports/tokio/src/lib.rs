@@ -23,8 +23,8 @@ pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::journal::{EntryError, EntryKind, JournalEntry, RecordsElsewhere};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted, RunOver,
-    Stats, TraceParent, TransportError, UnixMillis, models, money, stats,
+    FailureKind, InvalidCommit, Mode, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted,
+    RunOver, ShadowDecision, Stats, TraceParent, TransportError, UnixMillis, models, money, stats,
 };
 
 #[cfg(feature = "macros")]
@@ -41,7 +41,7 @@ pub mod __private {
     };
     pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
 
-    pub use crate::{CyclesClient, OnError, WithCyclesConfig, default_client};
+    pub use crate::{CyclesClient, Mode, OnError, WithCyclesConfig, default_client};
 
     /// Clones the client that an attribute names.
     pub fn client(client: &CyclesClient) -> CyclesClient {

@@ -7,7 +7,7 @@ use cycles_client::Options;
 use cycles_client::blocking::Client;
 use cycles_host::{HttpOptions, Observer};
 use cycles_proto::models::Subject;
-use cycles_proto::{CyclesConfig, Error, TraceParent};
+use cycles_proto::{CyclesConfig, Error, Mode, TraceParent};
 
 use crate::background::connect;
 
@@ -58,6 +58,14 @@ impl CyclesClient {
     #[must_use]
     pub fn with_subject(&self, subject: Subject) -> Self {
         Self(self.0.with_subject(subject))
+    }
+
+    /// Returns a client that uses the same connections, and whose guards, guarded actions and runs are in this mode. An
+    /// action that [has a mode of its own](crate::WithCyclesConfig::mode) keeps it. A mode that is set here wins over
+    /// `CYCLES_MODE`.
+    #[must_use]
+    pub fn with_mode(&self, mode: Mode) -> Self {
+        Self(self.0.with_mode(mode))
     }
 
     /// Returns a client for another tenant, with that tenant's API key, on the same connections. Each key and tenant

@@ -34,8 +34,9 @@ pub use cycles_proto::with_cycles_config::{
 };
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, RunEnd, RunExhausted,
-    RunOver, Stats, TraceParent, TransportError, UnixMillis, models, money, stats,
+    FailureKind, Flushed, InvalidCommit, Mode, RawRequest, RawResponse, Reading, Receipt, RunEnd,
+    RunExhausted, RunOver, ShadowDecision, Stats, TraceParent, TransportError, UnixMillis, models, money,
+    stats,
 };
 
 #[cfg(feature = "macros")]
@@ -54,7 +55,7 @@ pub mod __private {
     };
     pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
 
-    pub use crate::{CyclesClient, OnError, WithCyclesConfig, default_client};
+    pub use crate::{CyclesClient, Mode, OnError, WithCyclesConfig, default_client};
 
     /// Clones the client that an attribute names.
     pub fn client(client: &CyclesClient) -> CyclesClient {

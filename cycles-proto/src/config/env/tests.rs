@@ -21,6 +21,7 @@ fn env(pairs: &[(&str, &str)]) -> Result<CyclesConfig, ConfigError> {
 #[test]
 fn every_variable_is_read() {
     let config = env(&[
+        ("MODE", "Shadow"),
         ("TENANT", "t"),
         ("WORKSPACE", "w"),
         ("APP", "a"),
@@ -42,6 +43,7 @@ fn every_variable_is_read() {
         ("JOURNAL_DIR", "some/dir"),
     ])
     .unwrap();
+    assert_eq!(config.mode, Mode::Shadow);
     let text = |value: &str| Some(value.to_owned());
     assert_eq!(
         *config.subject(),
@@ -96,6 +98,8 @@ fn an_empty_variable_is_not_set() {
 #[test]
 fn a_malformed_variable_is_an_error_that_names_it() {
     for (name, value) in [
+        ("MODE", "dry_run"),
+        ("MODE", "\"shadow\""),
         ("CONNECT_TIMEOUT", "fast"),
         ("CONNECT_TIMEOUT", "2.0"),
         ("READ_TIMEOUT", "-1"),
@@ -166,6 +170,26 @@ fn a_timeout_that_smells_of_seconds_is_a_warning() {
     assert!(env(&[]).unwrap().warnings().is_empty());
     let warnings = env(&[("READ_TIMEOUT", "5ms")]).unwrap().warnings();
     assert_eq!(warnings, ["the read timeout is 5ms: did you mean seconds?"]);
+}
+
+#[test]
+fn shadow_mode_is_a_warning_and_a_mode_set_in_code_wins() {
+    let shadow = env(&[("MODE", "shadow")]).unwrap();
+    let [warning] = shadow.warnings().try_into().unwrap();
+    assert!(
+        warning.contains("CYCLES_MODE=shadow") && warning.contains("nothing is denied"),
+        "{warning}"
+    );
+    assert_eq!(shadow.with_mode(Mode::Enforce).mode, Mode::Enforce);
+    assert!(shadow.with_mode(Mode::Enforce).warnings().is_empty());
+    assert_eq!(env(&[("MODE", " ENFORCE ")]).unwrap().mode, Mode::Enforce);
+    assert_eq!(env(&[]).unwrap().mode, Mode::Enforce);
+    let error = env(&[("MODE", "off")]).unwrap_err();
+    assert_eq!(error.to_string(), "CYCLES_MODE must be enforce or shadow");
+    for mode in [Mode::Enforce, Mode::Shadow] {
+        let built = CyclesConfig::builder(KEY, URL).mode(mode).build().unwrap();
+        assert_eq!((built.mode, Mode::named(mode.as_str())), (mode, Some(mode)));
+    }
 }
 
 const DURATIONS: [&str; 5] = [

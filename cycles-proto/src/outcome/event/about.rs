@@ -34,12 +34,15 @@ macro_rules! info_of {
             | Self::Evaluated { info, .. }
             | Self::Committed { info, .. }
             | Self::Released { info, .. }
-            | Self::Expired { info, .. } => Some(info),
+            | Self::Expired { info, .. }
+            | Self::ShadowExhausted { info, .. }
+            | Self::Shadowed { info, .. } => Some(info),
             Self::RecordUnreadable { .. }
             | Self::SecondCost { .. }
             | Self::RecordsElsewhere { .. }
             | Self::PlaceWrittenOff { .. }
-            | Self::Panicked { .. } => None,
+            | Self::Panicked { .. }
+            | Self::ShadowStarted { .. } => None,
         }
     };
 }
@@ -78,6 +81,9 @@ impl Event {
             Self::Committed { .. } => "committed",
             Self::Released { .. } => "released",
             Self::Expired { .. } => "expired",
+            Self::ShadowStarted { .. } => "shadow_started",
+            Self::ShadowExhausted { .. } => "shadow_exhausted",
+            Self::Shadowed { .. } => "shadowed",
         }
     }
 
@@ -89,7 +95,8 @@ impl Event {
             | Self::RecordsElsewhere { .. }
             | Self::Denied { .. }
             | Self::NotReserved { .. }
-            | Self::Evaluated { .. } => None,
+            | Self::Evaluated { .. }
+            | Self::ShadowStarted { .. } => None,
             Self::PlaceWrittenOff { reservation_id } | Self::Panicked { reservation_id } => {
                 reservation_id.as_ref()
             }
@@ -114,7 +121,9 @@ impl Event {
             | Self::ReleaseFailed { reservation_id, .. }
             | Self::Committed { reservation_id, .. }
             | Self::Released { reservation_id, .. }
-            | Self::Expired { reservation_id, .. } => Some(reservation_id),
+            | Self::Expired { reservation_id, .. }
+            | Self::ShadowExhausted { reservation_id, .. }
+            | Self::Shadowed { reservation_id, .. } => Some(reservation_id),
         }
     }
 
@@ -137,6 +146,7 @@ impl Event {
                 | Self::Expired { .. }
                 | Self::SetAside { .. }
                 | Self::CostUnrecorded { .. }
+                | Self::Shadowed { .. }
         )
     }
 
@@ -147,7 +157,8 @@ impl Event {
             | Self::NotReserved { took, .. }
             | Self::Evaluated { took, .. }
             | Self::Released { took, .. }
-            | Self::Expired { took, .. } => Some(*took),
+            | Self::Expired { took, .. }
+            | Self::Shadowed { took, .. } => Some(*took),
             Self::Committed { took, .. } => *took,
             Self::ReservingAgain { .. }
             | Self::Granted { .. }
@@ -172,7 +183,9 @@ impl Event {
             | Self::SetAside { .. }
             | Self::PlaceWrittenOff { .. }
             | Self::Panicked { .. }
-            | Self::ReleaseFailed { .. } => None,
+            | Self::ReleaseFailed { .. }
+            | Self::ShadowStarted { .. }
+            | Self::ShadowExhausted { .. } => None,
         }
     }
 

@@ -152,6 +152,45 @@ impl Event {
                 map.some("reason", Some(reason.as_str()))?;
                 map.time("took_ms", Some(*took))
             }
+            Self::ShadowStarted { tenant } => map.some("tenant", tenant.as_ref()),
+            Self::ShadowExhausted {
+                step,
+                asked,
+                missing,
+                is_late,
+                ..
+            } => {
+                map.some("step", step.as_ref())?;
+                map.some("asked", Some(asked))?;
+                map.some("missing", Some(missing))?;
+                map.some("is_late", is_late.then_some(true))
+            }
+            Self::Shadowed {
+                decision,
+                actual,
+                source,
+                has_unknown_cost,
+                exhausted,
+                took,
+                ..
+            } => {
+                map.some("decision", Some(decision.as_str()))?;
+                // Nothing is held between two of them.
+                map.some("decision_is_independent", Some(true))?;
+                map.some("reason", decision.reason())?;
+                let scopes = decision.affected_scopes();
+                map.some(
+                    "affected_scopes",
+                    Some(scopes).filter(|scopes| !scopes.is_empty()),
+                )?;
+                map.some("caps", decision.caps())?;
+                map.shown("error", decision.error())?;
+                map.some("actual", actual.as_ref())?;
+                map.shown("source", actual.as_ref().map(|_| source))?;
+                map.some("has_unknown_cost", has_unknown_cost.then_some(true))?;
+                map.some("exhausted", Some(*exhausted).filter(|exhausted| *exhausted > 0))?;
+                map.time("took_ms", Some(*took))
+            }
             Self::LeaseLost { .. }
             | Self::SettlingByEvent { .. }
             | Self::PlaceWrittenOff { .. }

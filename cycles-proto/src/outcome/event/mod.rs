@@ -7,8 +7,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::{
-    ActualSource, Aside, ChargedBy, Error, InvalidCommit, Receipt, ReleaseReason, ReservationInfo, Stop,
-    StoreFailure,
+    ActualSource, Aside, ChargedBy, Error, InvalidCommit, Receipt, ReleaseReason, ReservationInfo,
+    ShadowDecision, Stop, StoreFailure,
 };
 use crate::models::{Amount, IdempotencyKey, InvalidRequest, ReservationCreateResponse, ReservationId};
 use crate::ticket::Ticket;
@@ -368,6 +368,58 @@ pub enum Event {
         /// unknown](Self::CostUnknown).
         error: Option<Box<Error>>,
         /// The time since the reservation was requested.
+        took: Duration,
+    },
+    /// The first action of an API key and tenant in [shadow mode](crate::Mode::Shadow) begins: from here on, actions in
+    /// that mode run whatever the ledger says, and nothing is held or charged for them.
+    #[non_exhaustive]
+    ShadowStarted {
+        /// The default tenant; `None` if the configuration does not name one.
+        tenant: Option<String>,
+    },
+    /// In [shadow mode](crate::Mode::Shadow), a step of a run began, or an amount was kept, although less was left than
+    /// it asked for, or the run had lasted too long. When decisions are enforced, it fails with [`Error::RunExhausted`]
+    /// or [`Error::RunOver`].
+    #[non_exhaustive]
+    ShadowExhausted {
+        /// What the run is for.
+        info: Option<ReservationInfo>,
+        /// The made-up id of the run.
+        reservation_id: ReservationId,
+        /// The name of the step, if it has one.
+        step: Option<Box<str>>,
+        /// What it asked for.
+        asked: Amount,
+        /// How much of that was missing; 0 if it was only late.
+        missing: Amount,
+        /// Whether the run had lasted longer than its
+        /// [`max_duration`](crate::run::RunConfig::max_duration).
+        is_late: bool,
+    },
+    /// An action in [shadow mode](crate::Mode::Shadow) has ended: what the ledger would have decided about it, and what it
+    /// cost. Nothing was held and nothing was charged, so each decision is independent of all others. The last event of
+    /// its reservation.
+    #[non_exhaustive]
+    Shadowed {
+        /// What it was for, with the estimate.
+        info: Option<ReservationInfo>,
+        /// The made-up id of the reservation, which begins with `shadow-`.
+        reservation_id: ReservationId,
+        /// What the ledger would have decided.
+        decision: ShadowDecision,
+        /// What would have been charged; of a run, the sum of its steps. `None` if nothing: the budget would have been
+        /// given back, or the cost is [unknown](Self::Shadowed::has_unknown_cost).
+        actual: Option<Amount>,
+        /// Where the actual cost comes from.
+        source: ActualSource,
+        /// Whether something was or may have been spent that is not in `actual`: a cost could not be accepted, or the
+        /// action was dispatched, ended without a cost, and its policy is
+        /// [`OnError::Hold`](crate::with_cycles_config::OnError::Hold).
+        has_unknown_cost: bool,
+        /// How many steps of the run, and amounts to keep, would have been refused; see
+        /// [`ShadowExhausted`](Self::ShadowExhausted).
+        exhausted: u64,
+        /// The time from the start of the action to its end.
         took: Duration,
     },
 }

@@ -1,5 +1,6 @@
 //! A reservation in virtual time, with answers from a test.
 
+use crate::journal::record::JournalRecord;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -364,12 +365,15 @@ fn tell(event: &Event) -> &'static str {
         Event::ReleaseFailed { .. } => "release failed",
         Event::PlaceWrittenOff { .. } => "place written off",
         Event::Panicked { .. } => "panicked",
+        Event::ShadowStarted { .. } => "shadow started",
+        Event::ShadowExhausted { .. } => "shadow exhausted",
         Event::Denied { .. }
         | Event::NotReserved { .. }
         | Event::Evaluated { .. }
         | Event::Committed { .. }
         | Event::Released { .. }
-        | Event::Expired { .. } => "end",
+        | Event::Expired { .. }
+        | Event::Shadowed { .. } => "end",
     }
 }
 

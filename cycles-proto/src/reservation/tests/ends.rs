@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::desk::*;
+use crate::journal::record::JournalRecord;
 use crate::outcome::{ActualSource, ChargedBy, Event};
 
 const INFO: &str = "9 TOKENS, llm.completion m, tenant:acme";

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::desk::*;
+use crate::journal::record::JournalRecord;
 
 #[test]
 fn nothing_is_sent_before_the_store_was_answered_and_the_lease_is_kept_meanwhile() {

@@ -126,6 +126,9 @@ impl Desk {
                     | Event::Committed { .. }
                     | Event::Released { .. }
                     | Event::Expired { .. }
+                    | Event::ShadowStarted { .. }
+                    | Event::ShadowExhausted { .. }
+                    | Event::Shadowed { .. }
                     | Event::ReleaseFailed { .. }) => panic!("no event of a settlement: {other:?}"),
                 }),
                 Step::Wait(Some(at)) => {

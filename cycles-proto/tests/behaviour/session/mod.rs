@@ -14,6 +14,7 @@ mod panics;
 mod places;
 mod principals;
 mod runs;
+mod shadow;
 mod shutting_down;
 mod stats;
 mod waiting;

@@ -28,6 +28,8 @@ pub(super) struct Book {
     pub(super) is_charged: bool,
     /// Its steps, if it is a run.
     pub(super) run: Option<Run>,
+    /// How often it was told that it has ended in shadow mode.
+    pub(super) shadowed: u32,
     keys: BTreeSet<String>,
     has_released: bool,
 }
@@ -40,7 +42,13 @@ impl Book {
         }
     }
 
+    pub(super) fn is_shadow(&self) -> bool {
+        self.name.starts_with("shadow-")
+    }
+
     pub(super) fn sends(&mut self, path: &str, body: &str) {
+        let is_dry = path == "/v1/reservations" && body.contains(r#""dry_run":true"#);
+        assert!(is_dry || !self.is_shadow(), "sent in shadow mode: {path} {body}");
         if path.ends_with("/commit") || path.ends_with("/events") {
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             let amount = body["actual"]["amount"].as_i64();
@@ -83,6 +91,12 @@ impl Book {
         match event {
             Event::Granted { response, .. } => {
                 self.beats = response.remaining_ttl_ms.is_some();
+            }
+            Event::Shadowed { actual, .. } => {
+                self.shadowed += 1;
+                let known = self.cost.or(self.cost_by_now());
+                let actual = actual.as_ref().map(|actual| actual.amount);
+                assert_eq!(actual, known, "{self:?}");
             }
             Event::LeaseExtended { .. } => self.beats = true,
             Event::HeartbeatStopped { .. } | Event::LeaseLost { .. } => self.beats = false,

@@ -107,10 +107,16 @@ impl Driver {
                     .ttl_ms([1_000, 4_000, 60_000, 86_400_000][self.dice.below(4)])
                     .dry_run(self.dice.one_in(16))
                     .build();
+                let is_shadow = self.made.is_multiple_of(4) && !request.dry_run;
+                let mode = self.made.is_multiple_of(4).then_some(Mode::Shadow);
+                let caller = caller.in_mode(mode);
                 let reserved = self.session.reserve(self.now, &caller, request, seed);
                 assert_eq!(reserved.is_err(), self.is_closed);
                 if let Ok(key) = reserved {
-                    let name = format!("r-{}", self.made);
+                    let name = match is_shadow {
+                        true => format!("shadow-{seed}"),
+                        false => format!("r-{}", self.made),
+                    };
                     self.ids.insert(name.clone(), key);
                     self.books.insert(key, Book::new(name));
                 }

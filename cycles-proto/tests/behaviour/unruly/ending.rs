@@ -63,6 +63,7 @@ impl Driver {
         );
         for (key, book) in &self.books {
             assert!(self.session.is_over(*key), "{}", book.name);
+            assert_eq!(book.shadowed, u32::from(book.is_shadow()), "{book:?}");
             assert!(
                 book.is_forgotten || self.session.outcome(*key).is_some(),
                 "{} ended without a word",

@@ -2,6 +2,7 @@
 //! poll in the past, and never asks for things without an end. It has no more calls under way than places, and begins
 //! none that was withdrawn. It sends no cost before its record is stored or overdue, and no event while the record is
 //! that of a commit. It charges the given cost under one key of the reservation, and never both charges and releases.
+//! Of a reservation in shadow mode it sends nothing but dry runs, stores nothing, and reports one end.
 //! It wakes a driver while a lease is held, ends every flush in time, and comes to an end when it is closed.
 //!
 //! A seed decides what the driver does, or bytes from a fuzzer.
@@ -32,7 +33,7 @@ use cycles_proto::session::{
     CallKey, Caller, Close, EntryChange, FlushKey, Key, Principal, ReservationKey, Scanned, Session, Step,
 };
 use cycles_proto::{
-    Call, CyclesConfig, Failure, FailureKind, Flushed, Now, Operation, Seed, Ticket, UnixMillis,
+    Call, CyclesConfig, Failure, FailureKind, Flushed, Mode, Now, Operation, Seed, Ticket, UnixMillis,
 };
 
 use self::book::Book;
@@ -276,6 +277,10 @@ impl Driver {
 
     fn stores(&mut self, ticket: Ticket, principal: Principal, write: JournalWrite) {
         assert!(self.has_journal, "no journal, no store");
+        if let Some(Key::Reservation(key)) = self.session.whose(ticket) {
+            let is_shadow = self.books.get(&key).is_some_and(Book::is_shadow);
+            assert!(!is_shadow, "stored in shadow mode: {write:?}");
+        }
         if let JournalWrite::Put(record) = &write {
             self.asked_for.insert(record.body().to_owned(), self.now.mono);
         }

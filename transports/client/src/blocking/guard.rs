@@ -25,7 +25,8 @@ pub struct ReservationGuard(crate::ReservationGuard);
 
 impl Client {
     /// Reserves budget for an action and keeps the lease alive. Subject fields that the request leaves out come from
-    /// the configuration. Blocks until the ledger has decided.
+    /// the configuration. Blocks until the ledger has decided; in [shadow mode](cycles_proto::Mode::Shadow) it does not
+    /// block, and the made-up id begins with `shadow-`.
     ///
     /// # Errors
     /// Any [`Error`]; the action must not run then. [`Error::BudgetExceeded`] or [`Error::Denied`] if the ledger denies

@@ -17,7 +17,7 @@ use cycles_host::Observer;
 use cycles_proto::config::Settings;
 use cycles_proto::models::Subject;
 use cycles_proto::session::Close;
-use cycles_proto::{Error, Flushed, Stats, TraceParent};
+use cycles_proto::{Error, Flushed, Mode, Stats, TraceParent};
 
 pub use self::guard::ReservationGuard;
 pub use self::guard_meter::Metered;
@@ -83,6 +83,14 @@ impl Client {
     #[must_use]
     pub fn with_subject(&self, subject: Subject) -> Self {
         Self(self.0.with_subject(subject))
+    }
+
+    /// Returns a client that uses the same connections, and whose guards, guarded actions and runs are in this mode. An
+    /// action that [has a mode of its own](cycles_proto::with_cycles_config::WithCyclesConfig::mode) keeps it. A mode that
+    /// is set here wins over `CYCLES_MODE`. Does not block.
+    #[must_use]
+    pub fn with_mode(&self, mode: Mode) -> Self {
+        Self(self.0.with_mode(mode))
     }
 
     /// Returns a client for another tenant, with that tenant's API key. It uses the same connections, thread and

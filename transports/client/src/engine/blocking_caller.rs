@@ -54,9 +54,9 @@ impl Helper {
 
 impl State {
     /// The blocked thread that makes this call, if there is one. There is none for extensions, because a caller may be
-    /// busy with its own code for a long time.
+    /// busy with its own code for a long time, and none for checks, for which no caller waits.
     pub(super) fn helper_of(&self, call: &Call) -> Option<&Arc<Helper>> {
-        if self.helpers.is_empty() || matches!(call.urgency, Urgency::Lease(_)) {
+        if self.helpers.is_empty() || matches!(call.urgency, Urgency::Lease(_) | Urgency::Check) {
             return None;
         }
         self.helpers.get(&self.session.whose(call.ticket)?)

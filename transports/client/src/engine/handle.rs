@@ -13,7 +13,7 @@ use cycles_proto::outcome::{NotMarked, ReleaseReason};
 use cycles_proto::run::{RunBudget, RunOptions, Step};
 use cycles_proto::session::{EndedStep, KeepKey, Key, MarkedStep, ReservationKey, Session, StepKey};
 use cycles_proto::with_cycles_config::OnError;
-use cycles_proto::{Error, InvalidCommit, Now, Seed, UnixMillis};
+use cycles_proto::{Error, InvalidCommit, Mode, Now, Seed, UnixMillis};
 
 use super::{HeldTime, Shared};
 use crate::client::Ready;
@@ -25,15 +25,16 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// Starts a reservation.
+    /// Starts a reservation, in the client's mode unless another one is given.
     pub(crate) fn new(
         ready: &Arc<Ready>,
         request: ReservationCreateRequest,
+        mode: Option<Mode>,
         seed: Seed,
     ) -> Result<Self, Error> {
         let shared = ready.engine.shared();
         let key = shared.change(|state, now| {
-            let caller = ready.caller_here();
+            let caller = ready.caller_here().in_mode(mode);
             let key = state.session.reserve(now, &caller, request, seed)?;
             state.help_here(shared, Key::Reservation(key));
             Ok::<_, Error>(key)

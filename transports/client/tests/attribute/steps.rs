@@ -2,7 +2,7 @@
 // `runcycles` is their crate, `on_executor!` runs a test, `scene` has the server.
 
 use runcycles::models::Amount;
-use runcycles::{CyclesClient, CyclesContext, Error, OnError, Run, RunConfig, StepContext, cycles};
+use runcycles::{CyclesClient, CyclesContext, Error, Mode, OnError, Run, RunConfig, StepContext, cycles};
 
 use crate::{executor, scene};
 use scene::{PATIENCE, Scene};
@@ -42,6 +42,18 @@ async fn acts(client: &CyclesClient, policy: OnError, is_refused: bool) -> Resul
         context.not_charged();
     }
     Err("no answer".into())
+}
+
+/// Asks for more than there is. Its mode wins over that of its client.
+#[cycles(estimate = Amount::tokens(i64::MAX), client = client, mode = "shadow")]
+async fn runs_anyway(client: &CyclesClient) -> Result<String, Failed> {
+    Ok(CyclesContext::current().unwrap().reservation_id.to_string())
+}
+
+/// The same with the mode that the caller gives.
+#[cycles(estimate = Amount::tokens(i64::MAX), client = client, mode = mode)]
+async fn runs_in(client: &CyclesClient, mode: Mode) -> Result<(), Failed> {
+    Ok(())
 }
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -109,5 +121,18 @@ on_executor! {
             spent += charge;
             assert_eq!(scene.budget(), (spent, 0), "{policy:?}, {is_refused}");
         }
+    }
+}
+
+on_executor! {
+    async fn the_mode_of_a_function_wins_over_that_of_its_client() {
+        let scene = Scene::new();
+        let client = scene.client();
+        assert!(runs_anyway(&client).await.unwrap().starts_with("shadow-"));
+        assert!(runs_in(&client, Mode::Shadow).await.is_ok());
+        assert!(runs_in(&client.with_mode(Mode::Shadow), Mode::Enforce).await.is_err());
+        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+        assert_eq!(client.stats().total().shadow.actions(), 2);
+        assert_eq!(scene.budget(), (0, 0));
     }
 }

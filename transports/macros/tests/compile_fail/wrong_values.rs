@@ -96,4 +96,14 @@ async fn a_policy_without_quotes() -> Result<(), Error> {
     Ok(())
 }
 
+#[cycles(estimate = 1000, mode = "shadwo")]
+async fn no_such_mode() -> Result<(), Error> {
+    Ok(())
+}
+
+#[cycles(estimate = 1000, mode = shadow)]
+async fn a_mode_without_quotes() -> Result<(), Error> {
+    Ok(())
+}
+
 fn main() {}

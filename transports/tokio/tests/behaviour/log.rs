@@ -12,7 +12,7 @@ use cycles_host::Journal;
 use cycles_tokio::models::{Action, Amount, CommitRequest, CyclesMetrics, Subject};
 use cycles_tokio::proto::journal::JournalWrite;
 use cycles_tokio::proto::record::{JournalRecord, Purpose};
-use cycles_tokio::{Receipt, UnixMillis, WithCyclesConfig, with_cycles};
+use cycles_tokio::{Mode, Receipt, UnixMillis, WithCyclesConfig, with_cycles};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -157,5 +157,40 @@ fn an_action_runs_in_a_span_with_its_model_and_a_denial_says_who_wanted_what() {
     assert!(
         !text.contains("event=\"committed\""),
         "the usual course is at debug level: {text}"
+    );
+}
+
+/// In a process of its own, which has one log.
+#[test]
+fn shadow_mode_is_a_warning_at_the_start_and_so_is_what_would_have_been_denied() {
+    if ran_elsewhere("log::shadow_mode_is_a_warning_at_the_start_and_so_is_what_would_have_been_denied") {
+        return;
+    }
+    let log = Log::start();
+    let scene = Scene::new();
+    let client = scene.builder().mode(Mode::Shadow).build();
+    log.assert_warns(["shadow mode", "CYCLES_MODE=shadow"]);
+    let config = |tokens| WithCyclesConfig::new(Amount::tokens(tokens)).action("llm.completion", "gpt-4o");
+    current_thread().block_on(async {
+        for tokens in [100, i64::MAX] {
+            let run = with_cycles(&client, config(tokens), async |_| Ok(((), Amount::tokens(5))));
+            run.await.unwrap();
+        }
+        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+        scene.inject("reserve:503");
+        let run = with_cycles(&client, config(100), async |_| Ok(((), Amount::tokens(6))));
+        run.await.unwrap();
+        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+    });
+    log.assert_warns(["shadow_started", "nothing is denied"]);
+    log.assert_warns(["would have been denied", "reason=\"BUDGET_EXCEEDED\""]);
+    log.assert_warns(["would have been denied", "scopes=\"tenant:acme-corp\""]);
+    log.assert_warns(["would have been denied", "actual=5 TOKENS"]);
+    log.assert_warns(["is not known", "actual=6 TOKENS"]);
+    let text = log.text();
+    assert_eq!(text.matches("shadow_started").count(), 1, "{text}");
+    assert!(
+        !text.contains("would have been allowed"),
+        "at debug level: {text}"
     );
 }
