@@ -30,7 +30,7 @@ pub use self::grant::Grant;
 pub use self::invalid_commit::InvalidCommit;
 pub use self::not_marked::NotMarked;
 pub use self::operation_kind::OperationKind;
-pub use self::receipt::Receipt;
+pub use self::receipt::{Charged, Receipt};
 pub use self::release_reason::ReleaseReason;
 pub use self::reservation_info::{Purpose, ReservationInfo};
 pub use self::reservation_outcome::{Outcome, Released};

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use crate::models::{Amount, CommitResponse, EventCreateResponse, ReservationStatus};
-use crate::outcome::{Aside, Error};
+use crate::outcome::{ActualSource, Aside, Error};
 
 /// What became of a cost.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Receipt {
     /// The reservation was committed. If there is no response, an earlier attempt had committed it.
-    Committed(Option<Arc<CommitResponse>>),
+    Committed(Charged<Option<Arc<CommitResponse>>>),
     /// The reservation had ended, and an event charged the cost instead.
-    RecoveredViaEvent(Arc<EventCreateResponse>),
+    RecoveredViaEvent(Charged<Arc<EventCreateResponse>>),
     /// The cost is not settled yet.
     #[non_exhaustive]
     Pending {
@@ -50,7 +50,26 @@ pub enum Receipt {
     Shadow {
         /// What the action cost, and would have been charged.
         actual: Amount,
+        /// Where that amount comes from.
+        source: ActualSource,
     },
+}
+
+/// How a cost came into the ledger.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Charged<R> {
+    /// The ledger's response.
+    pub response: R,
+    /// Where the amount comes from.
+    pub source: ActualSource,
+}
+
+impl<R> Charged<R> {
+    /// Creates the answer to a cost that comes from there.
+    pub const fn new(response: R, source: ActualSource) -> Self {
+        Self { response, source }
+    }
 }
 
 impl Receipt {
@@ -94,13 +113,39 @@ impl Receipt {
     /// `None` in shadow mode.
     pub fn charged(&self) -> Option<&Amount> {
         match self {
-            Self::Committed(Some(reply)) => Some(&reply.charged),
+            Self::Committed(Charged { response, .. }) => Some(&response.as_ref()?.charged),
             // An event that was charged in full does not say so.
-            Self::RecoveredViaEvent(reply) => reply.charged.as_ref().or(reply.actual.as_ref()),
+            Self::RecoveredViaEvent(Charged { response, .. }) => {
+                response.charged.as_ref().or(response.actual.as_ref())
+            }
             Self::Rejected { charged, .. } => charged.as_ref(),
             Self::LeaseLost(inner) => inner.charged(),
-            Self::Committed(None) | Self::Pending { .. } | Self::Stale | Self::Shadow { .. } => None,
+            Self::Pending { .. } | Self::Stale | Self::Shadow { .. } => None,
         }
+    }
+
+    /// Where the amount comes from that was charged, or would have been in shadow mode: the action reported it, it is what
+    /// was [spent](crate::Session::spent) before the action failed, or it is the estimate. `None` if nothing is charged
+    /// yet.
+    pub fn source(&self) -> Option<ActualSource> {
+        match self {
+            Self::Committed(Charged { source, .. })
+            | Self::RecoveredViaEvent(Charged { source, .. })
+            | Self::Shadow { source, .. } => Some(*source),
+            Self::LeaseLost(inner) => inner.source(),
+            Self::Pending { .. } | Self::Rejected { .. } | Self::Stale => None,
+        }
+    }
+
+    /// This receipt of a cost whose amount comes from there.
+    pub(crate) fn with_source(mut self, from: ActualSource) -> Self {
+        match &mut self {
+            Self::Committed(Charged { source, .. })
+            | Self::RecoveredViaEvent(Charged { source, .. })
+            | Self::Shadow { source, .. } => *source = from,
+            Self::Pending { .. } | Self::Rejected { .. } | Self::Stale | Self::LeaseLost(_) => {}
+        }
+        self
     }
 
     /// Whether the cost has no record and the client has given up on it. As far as is known, it is not in the ledger;
@@ -131,14 +176,15 @@ impl Receipt {
     /// The cost and the charge, if the charge is less.
     pub(crate) fn charged_less(&self) -> Option<(&Amount, &Amount)> {
         let (actual, charged) = match self {
-            Self::Committed(Some(reply)) => (reply.actual.as_ref()?, &reply.charged),
-            Self::RecoveredViaEvent(reply) => (reply.actual.as_ref()?, reply.charged.as_ref()?),
+            Self::Committed(Charged { response, .. }) => {
+                let reply = response.as_ref()?;
+                (reply.actual.as_ref()?, &reply.charged)
+            }
+            Self::RecoveredViaEvent(Charged { response, .. }) => {
+                (response.actual.as_ref()?, response.charged.as_ref()?)
+            }
             Self::LeaseLost(inner) => return inner.charged_less(),
-            Self::Committed(None)
-            | Self::Pending { .. }
-            | Self::Rejected { .. }
-            | Self::Stale
-            | Self::Shadow { .. } => return None,
+            Self::Pending { .. } | Self::Rejected { .. } | Self::Stale | Self::Shadow { .. } => return None,
         };
         (paid(actual, charged) < actual.amount).then_some((actual, charged))
     }
@@ -246,7 +292,10 @@ mod tests {
             assert!(inner.clone().into_result().is_err());
             assert!(Receipt::LeaseLost(Box::new(inner)).into_result().is_err());
         }
-        let settled = Receipt::LeaseLost(Box::new(Receipt::Committed(None)));
+        let settled = Receipt::LeaseLost(Box::new(Receipt::Committed(Charged::new(
+            None,
+            ActualSource::Action,
+        ))));
         assert!(matches!(settled.into_result(), Ok(Receipt::LeaseLost(inner)) if inner.is_settled()));
     }
 
@@ -259,9 +308,21 @@ mod tests {
         )
         .unwrap();
         for (receipt, charged, by_event) in [
-            (Receipt::Committed(Some(Arc::new(commit))), Some(5), false),
-            (Receipt::RecoveredViaEvent(Arc::new(event)), Some(3), true),
-            (Receipt::Committed(None), None, false),
+            (
+                Receipt::Committed(Charged::new(Some(Arc::new(commit)), ActualSource::Action)),
+                Some(5),
+                false,
+            ),
+            (
+                Receipt::RecoveredViaEvent(Charged::new(Arc::new(event), ActualSource::Action)),
+                Some(3),
+                true,
+            ),
+            (
+                Receipt::Committed(Charged::new(None, ActualSource::Action)),
+                None,
+                false,
+            ),
             (Receipt::Stale, None, false),
         ] {
             for receipt in [receipt.clone(), Receipt::LeaseLost(Box::new(receipt))] {
@@ -300,7 +361,10 @@ mod tests {
         };
         // Settled, nowhere, with an error, set aside.
         for (receipt, is) in [
-            (Receipt::Committed(None), [true, false, false, false]),
+            (
+                Receipt::Committed(Charged::new(None, ActualSource::Action)),
+                [true, false, false, false],
+            ),
             (pending(true), [false, false, true, false]),
             (pending(false), [false, true, true, false]),
             (rejected, [false, false, true, true]),
@@ -309,6 +373,7 @@ mod tests {
             (
                 Receipt::Shadow {
                     actual: Amount::tokens(5),
+                    source: ActualSource::Action,
                 },
                 [true, false, false, false],
             ),

@@ -9,6 +9,7 @@ use crate::models::{
     Amount, CommitResponse, ErrorCode, EventCreateResponse, ReservationDetail, ReservationStatus,
 };
 use crate::outcome::Unsuccessful;
+use crate::outcome::{ActualSource, Charged};
 use crate::time::UnixMillis;
 use crate::wire::reply::Verdict;
 
@@ -121,12 +122,20 @@ fn refused(code: &ErrorCode, mode: Mode) -> Move {
     }
 }
 
+/// An answer that put the cost into the ledger. The settlement knows where the amount comes from.
+const fn told<R>(response: R) -> Charged<R> {
+    Charged::new(response, ActualSource::Action)
+}
+
 /// Judges the answer to a commit.
 pub(super) fn commit(record: &JournalRecord, verdict: Verdict<CommitResponse>) -> Judgement {
     match verdict {
         Verdict::Success(mut reply) => {
             reply.actual = record.actual();
-            (Move::Finish(Receipt::Committed(Some(Arc::new(reply)))), None)
+            (
+                Move::Finish(Receipt::Committed(told(Some(Arc::new(reply))))),
+                None,
+            )
         }
         // The ledger looks for a commit under this key before it checks the time.
         Verdict::Expired {
@@ -160,7 +169,10 @@ pub(super) fn event(record: &JournalRecord, verdict: Verdict<EventCreateResponse
     match verdict {
         Verdict::Success(mut reply) => {
             reply.actual = record.actual();
-            (Move::Finish(Receipt::RecoveredViaEvent(Arc::new(reply))), None)
+            (
+                Move::Finish(Receipt::RecoveredViaEvent(told(Arc::new(reply)))),
+                None,
+            )
         }
         Verdict::Rejected(reply) => {
             let next = match reply.code().map(|code| refused(code, Mode::Event)) {
@@ -239,7 +251,7 @@ pub(super) fn compare(
             ReservationStatus::Committed
                 if detail.committed.is_some() && detail.committed == record.actual() =>
             {
-                Move::Finish(Receipt::Committed(None))
+                Move::Finish(Receipt::Committed(told(None)))
             }
             // A person has to compare the amounts.
             ReservationStatus::Committed | ReservationStatus::Released | ReservationStatus::Expired => {

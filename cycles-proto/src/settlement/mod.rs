@@ -351,6 +351,7 @@ impl Settlement {
     fn apply(&mut self, now: Now, request: Request, next: Move) {
         match next {
             Move::Finish(settled) => {
+                let settled = settled.with_source(self.source);
                 let write = JournalWrite::Remove(self.record.id().clone());
                 self.stage = Stage::Write(Box::new(write), Then::Finish(settled));
             }

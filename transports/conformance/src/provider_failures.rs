@@ -214,7 +214,8 @@ pub fn a_step_whose_provider_fails_is_charged_what_the_table_says<A: Adapter>() 
         spent += charge;
         assert_eq!(run.left(), tokens(10_000 - spent), "{failure:?}, {said:?}");
     }
-    assert!(run.finish().unwrap().unwrap().is_settled());
+    let receipt = run.finish().unwrap().unwrap();
+    assert_eq!(receipt.source(), Some(ActualSource::Estimate));
     setup.flush_everything();
     setup.assert_spent(spent);
     let commits = setup.commits();
@@ -239,7 +240,13 @@ pub fn a_metered_stream_that_is_cut_after_its_request_left_costs_what_was_read_o
         let id = guard.reservation_id();
         guard.dispatched();
         let what = format!("{items:?}");
-        drop(guard.meter(items, Metering { take, ..ALL }));
+        let consumed = guard.meter(items, Metering { take, ..ALL });
+        let receipt = consumed.settled.unwrap().unwrap();
+        let expected = match charge {
+            ESTIMATE => ActualSource::Estimate,
+            _ => ActualSource::Partial,
+        };
+        assert_eq!(receipt.source(), Some(expected), "{what}");
         assert_charged(&setup, &id, charge, &what);
     }
 }

@@ -2,6 +2,7 @@
 //! record, or reported for a person.
 
 use cycles_proto::models::{Amount, ReservationId};
+use cycles_proto::outcome::ActualSource;
 use cycles_proto::record::Mode;
 use cycles_proto::{Event, InvalidCommit, Receipt};
 use cycles_sandbox::ReservationStatus;
@@ -79,6 +80,7 @@ pub fn the_value_comes_back_when_the_reservation_is_over_and_an_event_takes_the_
     let setup = TestSetup::<A>::new();
     let (_, receipt) = run(&setup, || setup.inject("commit:410"));
     assert!(matches!(receipt, Receipt::RecoveredViaEvent(_)), "{receipt:?}");
+    assert_eq!(receipt.source(), Some(ActualSource::Action));
     setup.flush_everything();
     assert_eq!((setup.events_applied(), setup.budget().spent), (1, 42));
 

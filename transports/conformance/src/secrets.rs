@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cycles_proto::Receipt;
 use cycles_proto::models::Amount;
+use cycles_proto::outcome::Charged;
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT_SCOPE};
 
 use super::test_setup::{TestSetup, commit, request};
@@ -76,7 +77,11 @@ pub fn a_key_that_is_a_part_of_an_answer_changes_nothing_that_is_read_of_it<A: A
         assert_eq!(setup.reservations(), [guard.reservation_id()], "{key}");
         guard.extend(10_000).unwrap();
         let receipt = guard.commit(commit(42)).unwrap();
-        let Receipt::Committed(Some(reply)) = receipt else {
+        let Receipt::Committed(Charged {
+            response: Some(reply),
+            ..
+        }) = receipt
+        else {
             panic!("{key}: {receipt:?}")
         };
         assert_eq!(reply.charged, Amount::tokens(42), "{key}");

@@ -206,7 +206,7 @@ pub fn in_shadow_mode_every_end_of_an_action_says_what_it_would_have_cost<A: Ada
     // The answers may come in any order, so each has an estimate of its own.
     failed(config(101), |_| {});
     failed(config(102), |context| context.spent(&tokens(7)).unwrap());
-    failed(config(103), |context| context.dispatched());
+    failed(config(103), |context| context.dispatched_durably().unwrap());
     let on_hold = config(104).on_error(OnError::Hold);
     failed(on_hold, |context| context.dispatched());
     client.cut_off(config(105), |context| context.dispatched());

@@ -154,7 +154,7 @@ impl Shadow {
             .as_ref()
             .map_or(ActualSource::Action, |(_, source)| *source);
         let outcome = match actual {
-            Some((actual, _)) => Outcome::Settled(Receipt::Shadow { actual }),
+            Some((actual, _)) => Outcome::Settled(Receipt::Shadow { actual, source }),
             None => Outcome::Released(Released::Shadow),
         };
         let took: Duration = common.took(now);
@@ -171,7 +171,7 @@ impl Ended {
     /// What the action cost, if that is known and not nothing.
     pub(super) fn actual(&self) -> Option<&Amount> {
         match &self.outcome {
-            Outcome::Settled(Receipt::Shadow { actual }) => Some(actual),
+            Outcome::Settled(Receipt::Shadow { actual, .. }) => Some(actual),
             Outcome::Settled(_) | Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_) => {
                 None
             }

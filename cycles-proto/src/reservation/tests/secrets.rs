@@ -125,7 +125,11 @@ fn a_key_that_is_a_part_of_an_answer_changes_nothing_that_is_read_of_it() {
             }
             let settled = desk.receipt();
             assert!(settled.is_settled(), "{key}: {settled:?}");
-            if let Receipt::Committed(Some(reply)) = &settled {
+            if let Receipt::Committed(crate::outcome::Charged {
+                response: Some(reply),
+                ..
+            }) = &settled
+            {
                 assert_eq!(reply.charged, Amount::tokens(5), "{key}");
             }
             let paths = desk.calls.iter().map(|call| call.request.uri().path());

@@ -200,14 +200,14 @@ fn a_refusal_of_a_commit_that_names_no_request_is_looked_into_first() {
                 answer(200, COMMITTED),
             ]);
             assert!(
-                matches!(desk.outcome(), Receipt::Committed(Some(_))),
+                matches!(desk.outcome(), Receipt::Committed(done) if done.response.is_some()),
                 "{code}: {:?}",
                 desk.log()
             );
             let mut desk = new();
             desk.run([nameless(status, code), detail("ACTIVE"), answer(200, COMMITTED)]);
             assert!(
-                matches!(desk.outcome(), Receipt::Committed(Some(_))),
+                matches!(desk.outcome(), Receipt::Committed(done) if done.response.is_some()),
                 "{code}: {:?}",
                 desk.log()
             );

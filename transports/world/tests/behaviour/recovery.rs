@@ -175,7 +175,7 @@ fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous() {
         story.assert_settled_at_the_second_attempt(fault, &[CommitReservation; 2]);
         assert!(matches!(
             story.job().outcome(),
-            Some(Outcome::Settled(Receipt::Committed(Some(_))))
+            Some(Outcome::Settled(Receipt::Committed(done))) if done.response.is_some()
         ));
     }
     for fault in [

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::models::ReservationId;
-use crate::outcome::{Event, Flushed, InvalidCommit};
+use crate::outcome::{ActualSource, Charged, Event, Flushed, InvalidCommit};
 
 #[test]
 fn when_it_looks_next_is_known_unless_it_reads_or_rests() {
@@ -124,7 +124,7 @@ fn a_flush_is_not_complete_if_something_was_set_aside_or_could_not_be_read() {
         assert!(!left.is_complete(), "{left:?}");
     }
     assert!(of(pending()).is_complete(), "its record counts");
-    assert!(of(Receipt::Committed(None)).is_complete());
+    assert!(of(Receipt::Committed(Charged::new(None, ActualSource::Action))).is_complete());
     let read_again = flushed(&|tally| {
         tally.note_scan(0, 1);
         tally.note_scan(0, 0);

@@ -5,7 +5,7 @@ mod refused;
 use super::*;
 use crate::journal::tests::record_of;
 use crate::models::{Amount, CommitResponse};
-use crate::outcome::{CallContext, Failure, FailureKind, OperationKind};
+use crate::outcome::{ActualSource, CallContext, Charged, Failure, FailureKind, OperationKind};
 use crate::time::UnixMillis;
 use crate::wire::reply::verdict;
 
@@ -72,7 +72,7 @@ fn refused(status: u16, code: &str) -> Error {
 }
 
 fn settled() -> Outcome {
-    Outcome::Settled(Receipt::Committed(None))
+    Outcome::Settled(Receipt::Committed(Charged::new(None, ActualSource::Action)))
 }
 
 fn pending() -> Receipt {
@@ -311,7 +311,11 @@ fn two_costs_of_a_reservation_are_two_whatever_becomes_of_one() {
     replayer.live(key("K1"));
     replayer.wake(at(2));
     let ticket = asks_to_scan(&mut replayer, at(2));
-    replayer.ended(at(2), &key("K1"), Some(&Receipt::Committed(None)));
+    replayer.ended(
+        at(2),
+        &key("K1"),
+        Some(&Receipt::Committed(Charged::new(None, ActualSource::Action))),
+    );
     replayer.handle_scanned(at(3), ticket, two());
     let Replay::Settle(id, _) = replayer.poll(at(3)) else {
         panic!("nothing to settle")
@@ -387,11 +391,19 @@ fn what_a_life_settled_while_the_journal_was_read_is_not_settled_once_more() {
     for name in ["settled", "left", "living"] {
         replayer.live(id(name));
     }
-    replayer.ended(at(1), &id("settled"), Some(&Receipt::Committed(None)));
+    replayer.ended(
+        at(1),
+        &id("settled"),
+        Some(&Receipt::Committed(Charged::new(None, ActualSource::Action))),
+    );
     replayer.ended(at(1), &id("left"), Some(&pending()));
     replayer.handle_scanned(at(2), ticket, ["settled", "left", "living", "old"].map(record));
     // While these are being settled, the reservation of this process ends well.
-    replayer.ended(at(2), &id("living"), Some(&Receipt::Committed(None)));
+    replayer.ended(
+        at(2),
+        &id("living"),
+        Some(&Receipt::Committed(Charged::new(None, ActualSource::Action))),
+    );
     assert_eq!(started(&mut replayer, at(2)), ["left", "old"]);
     // The record may have been written after the directory was read, so the journal is read again.
     replayer.handle_ended(at(3), &id("left"), Some(&settled()));

@@ -9,7 +9,7 @@ use cycles_proto::Reader;
 use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::{Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest};
 use cycles_proto::outcome::StoreFailure;
-use cycles_proto::outcome::{ReleaseReason, Released};
+use cycles_proto::outcome::{ActualSource, Charged, ReleaseReason, Released};
 use cycles_proto::session::{Caller, FlushKey, Key, ReservationKey, Scanned, Session, Step, StepKey};
 use cycles_proto::with_cycles_config::OnError;
 use cycles_proto::{Call, Error, Failure, Flushed, Now, Receipt, Seed, Ticket, UnixMillis};
@@ -107,7 +107,10 @@ struct Of {
 impl Saboteur {
     pub(crate) fn new(inner: Session, sabotage: Sabotage) -> Self {
         let lie = match sabotage {
-            Sabotage::ClaimsToHaveCommitted => Some(Outcome::Settled(Receipt::Committed(None))),
+            Sabotage::ClaimsToHaveCommitted => Some(Outcome::Settled(Receipt::Committed(Charged::new(
+                None,
+                ActualSource::Action,
+            )))),
             Sabotage::ClaimsToHaveReleased => {
                 let reply = r#"{"status":"RELEASED","released":{"unit":"TOKENS","amount":1}}"#;
                 let reply: ReleaseResponse = serde_json::from_str(reply).unwrap();
