@@ -231,11 +231,10 @@ impl Reservation {
         {
             return held.handle_total_stored(&mut self.common, ticket, stored);
         }
-        if let Some(settlement) = self.phase.settlement_mut() {
-            settlement.handle_stored(ticket, stored);
-            if !settlement.is_only_in_memory() {
-                self.common.forget_mark();
-            }
+        if let Some(settlement) = self.phase.settlement_mut()
+            && settlement.handle_stored(ticket, stored)
+        {
+            self.common.forget_mark();
         }
         if let Phase::Held(held) = &mut self.phase {
             held.note_record_stored();

@@ -299,15 +299,16 @@ impl Settlement {
         self.reads_of(request)
     }
 
-    /// Reports that a change to the journal was made, or why it could not be made.
-    pub fn handle_stored(&mut self, ticket: Ticket, stored: Result<(), StoreFailure>) {
+    /// Reports that a change to the journal was made, or why it could not be made. Returns whether this gave the cost a
+    /// record, which has taken the place of a mark.
+    pub fn handle_stored(&mut self, ticket: Ticket, stored: Result<(), StoreFailure>) -> bool {
         let then = match &self.stage {
             Stage::Writing(waited_for, then) if *waited_for == ticket => then.clone(),
             Stage::Write(..)
             | Stage::Writing(..)
             | Stage::Attempt(..)
             | Stage::InFlight(..)
-            | Stage::Done(_) => return,
+            | Stage::Done(_) => return false,
         };
         let is_made = stored.as_ref().map_or_else(|failure| failure.is_made, |()| true);
         self.only_in_memory &= !is_made;
@@ -332,6 +333,7 @@ impl Settlement {
             Ok(()) => {}
         }
         self.go_on(then);
+        is_made && !is_over
     }
 
     fn go_on(&mut self, then: Then) {

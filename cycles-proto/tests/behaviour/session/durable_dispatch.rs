@@ -215,19 +215,32 @@ fn a_disk_that_hangs_holds_a_request_up_for_five_seconds_and_its_late_mark_is_re
 
 #[test]
 fn a_mark_whose_record_could_not_be_written_is_removed_once_the_cost_is_in_the_ledger() {
-    let mut desk = Desk::new();
-    let key = marked(&mut desk);
-    desk.stores = Fate::Fails;
-    desk.commit(key, 5);
-    desk.stores = Fate::Held;
-    desk.settle();
-    // The removal of a record that may have been written after all, and then that of the mark.
-    while let Some((ticket, principal, write)) = desk.open_stores.pop() {
-        desk.store(ticket, principal, write);
+    // Whether the removal of the record, which may have been written after all, fails too.
+    for removal_fails in [false, true] {
+        let mut desk = Desk::new();
+        let key = marked(&mut desk);
+        desk.stores = Fate::Fails;
+        let mut commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
+        commit.idempotency_key = Some("my-key".into());
+        desk.session.commit(desk.now(), key, commit).unwrap();
+        desk.calls = |_| Fate::Held;
         desk.settle();
+        desk.calls = |_| Fate::Done;
+        desk.stores = Fate::Held;
+        let call = desk.open.remove(0);
+        desk.answer(call);
+        desk.settle();
+        let (ticket, principal, write) = desk.open_stores.remove(0);
+        assert!(matches!(write, JournalWrite::Remove(_)), "{write:?}");
+        match removal_fails {
+            true => desk.store_fails(ticket),
+            false => desk.store(ticket, principal, write),
+        }
+        desk.stores = Fate::Done;
+        desk.settle();
+        assert_eq!(desk.charged(), [Some(5)]);
+        assert!(desk.marks.is_empty() && desk.session.is_over(key));
     }
-    assert_eq!(desk.charged(), [Some(5)]);
-    assert!(desk.marks.is_empty() && desk.session.is_over(key));
 }
 
 #[test]

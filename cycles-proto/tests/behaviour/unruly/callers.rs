@@ -1,6 +1,5 @@
 //! The actions of callers, and the results that they take.
 
-use super::book::ESTIMATE;
 use super::runs::Run;
 use super::*;
 
@@ -58,7 +57,13 @@ impl Driver {
                         self.session.not_charged(key);
                         book.dispatched = book.dispatched.saturating_sub(1);
                     } else {
-                        self.session.dispatched(key);
+                        if self.dice.one_in(2) {
+                            self.session.dispatched(key);
+                        } else {
+                            let marking = self.session.dispatched_durably(self.now, key);
+                            let is_marked = self.has_journal || book.is_shadow();
+                            assert_eq!(marking.is_ok(), is_marked, "{marking:?}");
+                        }
                         book.dispatched += 1;
                     }
                 }
@@ -78,9 +83,10 @@ impl Driver {
                     self.books.values_mut().for_each(|book| book.is_decided = true);
                     return;
                 }
+                let is_stricter = self.session.closed().is_none_or(|before| before < how);
                 self.session.close(self.now, how);
                 self.is_closed = true;
-                if how == Close::Leaving {
+                if how == Close::Leaving && is_stricter {
                     let runs = self.books.values_mut().filter_map(|book| book.run.as_mut());
                     runs.for_each(Run::end);
                 }

@@ -61,6 +61,11 @@ impl Driver {
             "{:?}",
             self.session
         );
+        assert!(
+            self.marks.is_empty(),
+            "marks that nobody removes: {:?}",
+            self.marks
+        );
         for (key, book) in &self.books {
             assert!(self.session.is_over(*key), "{}", book.name);
             assert_eq!(book.shadowed, u32::from(book.is_shadow()), "{book:?}");

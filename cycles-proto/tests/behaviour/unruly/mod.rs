@@ -2,6 +2,7 @@
 //! poll in the past, and never asks for things without an end. It has no more calls under way than places, and begins
 //! none that was withdrawn. It sends no cost before its record is stored or overdue, and no event while the record is
 //! that of a commit. It charges the given cost under one key of the reservation, and never both charges and releases.
+//! It leaves no mark of a dispatched request without a word about it.
 //! Of a reservation in shadow mode it sends nothing but dry runs, stores nothing, and reports one end.
 //! It wakes a driver while a lease is held, ends every flush in time, and comes to an end when it is closed.
 //!
@@ -36,7 +37,7 @@ use cycles_proto::{
     Call, CyclesConfig, Failure, FailureKind, Flushed, Mode, Now, Operation, Seed, Ticket, UnixMillis,
 };
 
-use self::book::Book;
+use self::book::{Book, ESTIMATE};
 use crate::careless::Dice;
 
 const KEYS: [&str; 2] = ["cyc_live_0123456789", "cyc_live_9876543210"];
@@ -70,6 +71,8 @@ pub struct Driver {
     /// The bodies, with the times at which their writes were requested.
     asked_for: BTreeMap<String, Duration>,
     journals: BTreeMap<(Principal, RecordId), JournalRecord>,
+    /// The reservations that have a mark which the session has not removed or left.
+    marks: BTreeSet<(Principal, ReservationId)>,
     /// Whether a write was late, so that the session need not wait for others.
     has_hung: bool,
     made: u64,
@@ -133,6 +136,7 @@ impl Driver {
             answered: BTreeSet::new(),
             asked_for: BTreeMap::new(),
             journals: BTreeMap::new(),
+            marks: BTreeSet::new(),
             has_hung: false,
             made: 0,
             asked: 0,
@@ -280,6 +284,13 @@ impl Driver {
         if let Some(Key::Reservation(key)) = self.session.whose(ticket) {
             let is_shadow = self.books.get(&key).is_some_and(Book::is_shadow);
             assert!(!is_shadow, "stored in shadow mode: {write:?}");
+        }
+        if let (JournalWrite::PutMark(mark), Some(Key::Reservation(key))) =
+            (&write, self.session.whose(ticket))
+        {
+            let book = &self.books[&key];
+            assert_eq!(mark.dispatched(), Some(&Amount::tokens(ESTIMATE)), "{book:?}");
+            assert_ne!(book.dispatched, 0, "a mark of what has not left: {book:?}");
         }
         if let JournalWrite::Put(record) = &write {
             self.asked_for.insert(record.body().to_owned(), self.now.mono);

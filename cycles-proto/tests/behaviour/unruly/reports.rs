@@ -73,6 +73,10 @@ impl Driver {
         }
         self.asked = 0;
         let at = self.dice.below(self.stores.len());
+        // The changes of one reservation are made in order.
+        let id = self.stores[at].write.id().reservation.clone();
+        let is_its = |store: &Store| store.write.id().reservation == id;
+        let at = self.stores.iter().position(is_its).unwrap();
         let fails = self.dice.one_in(6);
         self.stored(at, fails);
     }
@@ -87,20 +91,27 @@ impl Driver {
             self.answered.insert(record.body().to_owned());
         }
         if fails {
+            if matches!(write, JournalWrite::RemoveMark(_) | JournalWrite::LeaveMark(_)) {
+                self.marks.remove(&(principal, write.id().reservation.clone()));
+            }
             let failure = StoreFailure::new("no space left on device");
             return self.session.handle_stored(self.now, ticket, Err(failure));
         }
         let id = (principal, write.id().clone());
+        let of_mark = (principal, write.id().reservation.clone());
         match write {
             JournalWrite::Put(record) => {
+                self.marks.remove(&of_mark);
                 self.journals.insert(id, record);
             }
-            // It is no record yet, or never one by itself.
-            JournalWrite::PutRun(_)
-            | JournalWrite::PutMark(_)
-            | JournalWrite::RemoveMark(_)
-            | JournalWrite::LeaveMark(_) => {}
-            JournalWrite::Remove(_) | JournalWrite::SetAside(..) => drop(self.journals.remove(&id)),
+            JournalWrite::PutMark(_) => drop(self.marks.insert(of_mark)),
+            JournalWrite::RemoveMark(_) | JournalWrite::LeaveMark(_) => drop(self.marks.remove(&of_mark)),
+            // It is no record yet.
+            JournalWrite::PutRun(_) => {}
+            JournalWrite::Remove(_) | JournalWrite::SetAside(..) => {
+                self.marks.remove(&of_mark);
+                self.journals.remove(&id);
+            }
         }
         self.session.handle_stored(self.now, ticket, Ok(()));
     }

@@ -1,7 +1,8 @@
 //! The acts of a run's callers, and what is known about a run from outside.
 
+use cycles_proto::outcome::NotMarked;
 use cycles_proto::run::{RunOptions, Step as Ask};
-use cycles_proto::session::{EndedStep, KeepKey, StepKey};
+use cycles_proto::session::{EndedStep, KeepKey, MarkedStep, StepKey};
 
 use super::*;
 
@@ -10,6 +11,8 @@ pub(super) struct Run {
     open: Vec<Open>,
     ended: Vec<EndedStep>,
     keeps: Vec<KeepKey>,
+    /// The steps whose requests leave once that is on disk.
+    marked: Vec<MarkedStep>,
     /// What the steps cost that have ended.
     pub(super) total: i64,
     is_finishing: bool,
@@ -79,8 +82,15 @@ impl Driver {
                 let open = &mut run.open[at];
                 match self.dice.below(4) {
                     0 if !run.is_over => {
-                        session.step_dispatched(open.key);
-                        open.dispatched += 1;
+                        if self.dice.one_in(2) {
+                            session.step_dispatched(open.key);
+                            open.dispatched += 1;
+                        } else {
+                            let marking = session.step_dispatched_durably(now, open.key);
+                            let is_held = !matches!(marking, Err(NotMarked::NotHeld));
+                            open.dispatched += u32::from(is_held);
+                            run.marked.extend(marking.ok());
+                        }
                     }
                     1 if !run.is_over => {
                         session.step_not_charged(open.key);
@@ -124,5 +134,6 @@ impl Driver {
         run.is_over |= run.is_finishing && run.open.is_empty();
         book.is_decided |= run.is_over;
         run.ended.retain(|ended| !session.is_step_stored(*ended));
+        run.marked.retain(|step| session.step_marked(*step).is_none());
     }
 }
