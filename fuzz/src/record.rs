@@ -226,7 +226,9 @@ fn settles(record: &JournalRecord) {
                 }
                 return;
             }
-            Step::Store(ticket, _) => settlement.handle_stored(ticket, Ok(())),
+            Step::Store(ticket, _) => {
+                settlement.handle_stored(ticket, Ok(()));
+            }
             Step::Notify(event) => assert!(!format!("{event:?}").contains(KEY)),
             Step::Wait(until) => {
                 let until = until.filter(|until| (now.mono..=latest).contains(until));

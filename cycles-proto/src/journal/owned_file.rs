@@ -195,9 +195,8 @@ pub(super) async fn leave_mark(files: &Files<'_>, own: &OwnFile) -> Result<Chang
     let left = match (&name, own.kind) {
         (Err(error), _) => Err(error.kind().into()),
         (Ok(name), Owned::Mark) => {
-            let left = left_name(&own.id);
-            let renamed = Temp::at(name.clone()).rename_over(files, left.as_ref()).await;
-            renamed.map(|()| Some(own.id.clone()))
+            let left = leave(files, &mut Temp::at(name.clone()), &own.id).await;
+            left.map(|()| Some(own.id.clone()))
         }
         (Ok(name), Owned::Run) => leave_marks_of_run(files, name).await,
     };
@@ -233,9 +232,27 @@ pub(super) async fn leave_steps(
         return Ok(None);
     };
     let name = OsString::from(left_name(mark.id()));
-    let temp = Temp::write(files, &name, &mark).await?;
-    temp.rename_over(files, &name).await?;
-    Ok(Some(mark))
+    let mut temp = Temp::write(files, &name, &mark).await?;
+    let left = leave(files, &mut temp, mark.id()).await;
+    temp.put_down(files).await;
+    left.map(|()| Some(mark))
+}
+
+/// Gives a mark the name of one that nobody owns. If it is there already, this one is removed; a file that has the name
+/// and is something else stays, and so does this one.
+pub(super) async fn leave(files: &Files<'_>, mark: &mut Temp, id: &RecordId) -> io::Result<()> {
+    let left = OsString::from(left_name(id));
+    if mark.name_unless_taken(files, &left).await? {
+        return Ok(());
+    }
+    match files.read(&left).await? {
+        File::Record(there)
+            if there.dispatched().is_some() && without_amount(there.id()) == without_amount(id) =>
+        {
+            mark.remove_it(files).await
+        }
+        File::Record(_) | File::Invalid(_) | File::Nothing => Err(io::ErrorKind::AlreadyExists.into()),
+    }
 }
 
 /// The name of a mark that nobody owns any more.

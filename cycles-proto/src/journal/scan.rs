@@ -10,7 +10,7 @@ use super::file::{File, Files};
 use super::op::Owner;
 use super::op::{FileOp, Looks, OpFailure, Temporary};
 use super::owned_file::{
-    Left, Owned, costs_nothing, leave_steps, left_name, look_at_owned, owner_in, owner_of_lock,
+    Left, Owned, costs_nothing, leave, leave_steps, left_name, look_at_owned, owner_in, owner_of_lock,
     owner_of_unfinished,
 };
 use super::procedure::Next;
@@ -369,14 +369,22 @@ impl Scanning<'_> {
         }
     }
 
-    /// Gives a mark that was taken away a name under which it is found again.
+    /// Gives a mark that was taken away a name under which it is found again. If another file has that name, it stays.
     async fn keep_mark(&mut self, temp: &OsStr, mark: JournalRecord) -> io::Result<()> {
         let name = OsString::from(left_name(mark.id()));
-        if self.files.move_unless_taken(temp, &name).await? {
-            self.has_moved = true;
-            self.found.marks.push((mark, name.into()));
+        let mut file = Temp::at(temp.to_owned());
+        match leave(self.files, &mut file, mark.id()).await {
+            Ok(()) => {
+                self.has_moved = true;
+                self.found.marks.push((mark, name.into()));
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.found.marks.push((mark, temp.into()));
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     fn report(&mut self, file: &OsStr, reason: String) {

@@ -167,6 +167,14 @@ impl Temp {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
+    /// Removes the file under its present name, if it still has it.
+    pub(super) async fn remove_it(&mut self, files: &Files<'_>) -> io::Result<()> {
+        match &self.name {
+            Some(name) => files.remove(name).await.map(|()| self.name = None),
+            None => Ok(()),
+        }
+    }
+
     /// Removes the file, wherever it came from.
     pub(super) async fn remove(self, files: &Files<'_>) -> io::Result<()> {
         match &self.name {

@@ -21,6 +21,10 @@ fn names() -> Vec<OsString> {
                 .chain(rejected)
         })
         .chain([home(), legacy(), file_name(&"another".into())])
+        .chain(["7", "100", "elsewhere", "ended"].into_iter().flat_map(|owner| {
+            let id = record("K1").id().clone();
+            [mark_file_name(&id, owner), run_file_name(&id, owner)]
+        }))
         .chain(
             [
                 ".json",
@@ -41,6 +45,9 @@ fn names() -> Vec<OsString> {
                 "x.99999999999.00000001.taken",
                 "x.stale",
                 "x.rejected",
+                ".dispatched",
+                "x.dispatched",
+                "x.run",
                 "claim.lock",
                 "notes",
                 "é.json",
@@ -70,6 +77,7 @@ fn contents() -> impl Strategy<Value = Option<Bytes>> {
         .into_iter()
         .flat_map(|key| [record(key), event(key), record_of(ELSEWHERE, RESERVATION, key)])
         .chain([record_of(URL, "r_1", "K1"), record_of(URL, "another", "K1")])
+        .chain([record("K1").into_mark(), event("K2").into_mark()])
         .map(json)
         .collect();
     let torn =
@@ -98,6 +106,10 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         record().prop_map(|record| Act::Change(JournalWrite::Put(record))),
         record().prop_map(|record| Act::Change(JournalWrite::Remove(record.id().clone()))),
+        record().prop_map(|record| Act::Change(JournalWrite::PutMark(record.into_mark()))),
+        record().prop_map(|record| Act::Change(JournalWrite::PutRun(record))),
+        record().prop_map(|record| Act::Change(JournalWrite::RemoveMark(record.id().clone()))),
+        record().prop_map(|record| Act::Change(JournalWrite::LeaveMark(record.id().clone()))),
         record().prop_map(|record| Act::Change(JournalWrite::SetAside(record, Aside::Rejected))),
         record().prop_map(|record| Act::Change(JournalWrite::SetAside(record, Aside::Stale))),
         Just(Act::Scan),
@@ -145,14 +157,12 @@ proptest! {
                     let changed = change(write, URL, &seen).run(|op| disk.execute(1, op));
                     let cost = (URL.to_owned(), write.id().clone());
                     match write {
-                        JournalWrite::Remove(_) => kept.remove(&cost),
-                        JournalWrite::Put(_) | JournalWrite::SetAside(..) if changed.is_ok() => kept.insert(cost),
+                        JournalWrite::Remove(_) | JournalWrite::RemoveMark(_) => kept.remove(&cost),
+                        JournalWrite::LeaveMark(_) => false,
                         JournalWrite::Put(_)
                         | JournalWrite::PutRun(_)
                         | JournalWrite::PutMark(_)
-                        | JournalWrite::RemoveMark(_)
-                        | JournalWrite::LeaveMark(_)
-                        | JournalWrite::SetAside(..) => false,
+                        | JournalWrite::SetAside(..) => changed.is_ok() && kept.insert(cost),
                     };
                     changed.iter().for_each(|changed| seen.note(changed));
                 }
@@ -174,7 +184,7 @@ proptest! {
         let there = costs(&disk.files);
         for cost in &kept {
             prop_assert!(there.contains_key(cost), "{} of {} is lost", cost.1, cost.0);
-            let is_pending = there[cost].iter().any(|(name, _)| is_pending(name));
+            let is_pending = there[cost].iter().any(is_to_be_settled);
             prop_assert!(!is_pending || cost.0 != URL || found.contains(&cost.1), "{} is not found", cost.1);
         }
         prop_assert!(unknown(&disk.files).is_superset(&unknown_before));
