@@ -1,5 +1,6 @@
 //! The meter of a stream: counts what its items consume, and decides how its reservation ends.
 
+use crate::dispatch::Dispatches;
 use crate::models::{Amount, CommitRequest, CyclesMetrics, JsonObject, Unit};
 use crate::outcome::{ActualSource, InvalidCommit, ReleaseReason};
 use crate::time::Now;
@@ -77,6 +78,8 @@ pub struct Meter {
     most_tokens: Option<i64>,
     /// Whether there was an item.
     has_read: bool,
+    /// Whether a request has left that may have to be paid for.
+    is_dispatched: bool,
     /// Whether an item reported a price, even if it was 0.
     has_price: bool,
     /// Whether anything was consumed, even if a later reading took it back.
@@ -119,6 +122,7 @@ impl Meter {
             tokens: 0,
             most_tokens: None,
             has_read: false,
+            is_dispatched: false,
             has_price: false,
             has_counted: false,
             uncounted: None,
@@ -225,6 +229,11 @@ impl Meter {
         }
     }
 
+    /// Notes whether a request has left that may have to be paid for.
+    pub(crate) fn note_dispatched(&mut self, dispatches: Dispatches) {
+        self.is_dispatched = dispatches.is_any_open();
+    }
+
     /// Forgets the items that could not be counted, because the total covers them.
     fn cover(&mut self) {
         self.uncounted = None;
@@ -233,11 +242,14 @@ impl Meter {
 
     /// Ends the stream and commits what was consumed. If the stream did not finish or an item could not be counted, the
     /// commit is marked as partial, or the reservation is released if nothing was counted. A stream that was read to
-    /// its end without any price is not free: it costs the estimate.
+    /// its end without any price is not free: it costs the estimate. A stream without an item, after a request has left,
+    /// ends like an action without a cost.
     pub(crate) fn end(self, end: End, now: Now) -> Settle {
         let mut actual = self.consumed();
         let is_whole = end == End::Finished && self.uncounted().is_none();
-        if !is_whole && !self.has_counted {
+        // An answer without an item is no answer.
+        let is_unanswered = self.is_dispatched && !self.has_read;
+        if (!is_whole || is_unanswered) && !self.has_counted {
             return Settle::Release(match end {
                 End::Failed => ReleaseReason::ACTION_FAILED,
                 End::Finished | End::Dropped => ReleaseReason::ABANDONED,

@@ -7,7 +7,9 @@ use std::io;
 
 use super::file::{File, Files, LOOKS};
 use super::op::{FileOp, OpFailure};
-use super::owned_file::{OwnFile, Owned, become_record, leave_mark, put_owned, remove_owned, without_amount};
+use super::owned_file::{
+    OwnFile, Owned, become_record, end_owned, leave_mark, put_owned, remove_owned, without_amount,
+};
 use super::procedure::Next;
 use super::record::{JournalRecord, RecordId, file_name, legacy_file_name, waiting_file_name};
 use super::second_costs_seen::Seen;
@@ -151,10 +153,11 @@ async fn remove(
     next: Option<RecordId>,
     own: Option<OwnFile>,
 ) -> Result<Changed, OpFailure> {
-    if let Some(own) = &own {
-        // First, because the other one has the final cost.
-        remove_owned(files, own).await?;
-    }
+    // First, because the other one has the final cost.
+    let left = match &own {
+        Some(own) => end_owned(files, own).await?,
+        None => None,
+    };
     for name in places(id).into_iter().chain(stale(id)) {
         let removed = match Temp::take(files, &name, id).await {
             Ok(Some(temp)) => temp.remove(files).await,
@@ -166,7 +169,7 @@ async fn remove(
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
         owned: own.map(|own| (own.id, None)),
-        left: None,
+        left,
         // If the record comes back, it is sent under its old key, so it counts once.
         needs_sync: false,
     })

@@ -81,7 +81,8 @@ impl List<'_> {
             Ok(found) => match parsed(&found) {
                 Ok(record) if !self.files.is_ours(&record) => {
                     let url = record.base_url().to_owned();
-                    let other = (url, !matches!(kind, EntryKind::Pending | EntryKind::Waiting));
+                    let is_aside = !matches!(kind, EntryKind::Pending | EntryKind::Waiting | EntryKind::Run);
+                    let other = (url, is_aside);
                     self.of_others.insert(name.to_owned(), other);
                     return;
                 }
@@ -171,13 +172,9 @@ async fn beside(files: &Files<'_>) -> Vec<RecordsElsewhere> {
         let (mut records, mut set_aside) = (0, 0);
         for kind in kinds {
             match kind {
-                EntryKind::Pending | EntryKind::Waiting => records += 1,
-                EntryKind::Rejected | EntryKind::Stale => set_aside += 1,
-                EntryKind::Corrupt
-                | EntryKind::Run
-                | EntryKind::Dispatched
-                | EntryKind::Temporary
-                | EntryKind::Discarded => {}
+                EntryKind::Pending | EntryKind::Waiting | EntryKind::Run => records += 1,
+                EntryKind::Rejected | EntryKind::Stale | EntryKind::Dispatched => set_aside += 1,
+                EntryKind::Corrupt | EntryKind::Temporary | EntryKind::Discarded => {}
             }
         }
         if records + set_aside > 0 {

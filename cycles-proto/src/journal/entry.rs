@@ -109,7 +109,7 @@ pub struct RecordsElsewhere {
     pub base_url: Option<String>,
     /// How many of them are to be settled.
     pub records: usize,
-    /// How many of them were set aside.
+    /// How many of them were set aside, or mark an action whose cost nobody knows.
     pub set_aside: usize,
 }
 

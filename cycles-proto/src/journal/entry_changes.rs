@@ -11,7 +11,7 @@ use super::entry::{DISCARDED, EntryKind, JournalEntry};
 use super::entry_error::{EntryError, EntryFailure};
 use super::file::{File, Files};
 use super::op::{FileOp, Found, OpFailure, Owner, with_room_for_more};
-use super::owned_file::{Owned, owner_in};
+use super::owned_file::{Owned, leave_steps, owner_in};
 use super::procedure::Next;
 use super::record::{JournalRecord, RecordId, file_name, waiting_file_name};
 use super::temporary_file::Temp;
@@ -122,12 +122,28 @@ async fn bring_back(files: &Files<'_>, entry: &JournalEntry) -> Result<Restored,
         return Ok(Restored { record, changed });
     }
     let failed = |cause| OpFailure::of("rename", name, cause);
+    keep_steps(files, entry.kind, &record).await?;
     let temp = Temp::take(files, name, id).await.map_err(failed)?;
     let temp = temp.ok_or(EntryError::Gone)?;
     let waits = send_again(files, temp, id).await.map_err(failed)?;
     sync(files).await?;
     let changed = Changed::of_waiting(id, waits);
     Ok(Restored { record, changed })
+}
+
+/// Keeps what the total of a run says about steps whose requests had left, before the total goes its own way.
+async fn keep_steps(files: &Files<'_>, kind: EntryKind, total: &JournalRecord) -> Result<(), OpFailure> {
+    if kind != EntryKind::Run {
+        return Ok(());
+    }
+    let kept = leave_steps(files, total).await;
+    kept.map(drop).map_err(|cause| {
+        OpFailure::of(
+            "write the mark of the steps of",
+            file_name(total.reservation_id()).as_ref(),
+            cause,
+        )
+    })
 }
 
 /// Makes a mark the record of its estimate.
@@ -201,6 +217,9 @@ async fn send_again(files: &Files<'_>, mut temp: Temp, id: &RecordId) -> io::Res
 async fn give_up(files: &Files<'_>, entry: &JournalEntry, is_forced: bool) -> Result<OsString, EntryFailure> {
     let name = name(entry);
     check_owner(files, name, is_forced).await?;
+    if let (EntryKind::Run, Ok(File::Record(total))) = (entry.kind, files.read(name).await) {
+        keep_steps(files, entry.kind, &total).await?;
+    }
     let taken = match &entry.id {
         Some(id) => Temp::take(files, name, id).await,
         None => take_other(files, name, entry.content).await,

@@ -100,14 +100,15 @@ pub(super) fn without_amount(id: &RecordId) -> RecordId {
 }
 
 /// The owner in the name of a temporary file for an owned one; `None` if it is not for one. Nobody relies on what it
-/// says: no step has ended with that total, and no request has left with that mark. So it is never used.
+/// says: no step has ended with that total, and no request has left with that mark. So it is never used. A mark that is
+/// being left behind is not of that kind.
 pub(super) fn owner_of_unfinished(temp: &OsStr) -> Option<&str> {
     let temp = temp.to_str()?.strip_suffix(".tmp")?;
     let name = Owned::ALL
         .into_iter()
         .find_map(|kind| Some(temp.split_once(&format!("{}.", kind.ending()))?.0))?;
     let (_, owner) = name.rsplit_once('.')?;
-    Some(owner)
+    Some(owner).filter(|owner| *owner != NOBODY)
 }
 
 /// The owner in the name of an owned file.
@@ -187,6 +188,23 @@ pub(super) async fn remove_owned(files: &Files<'_>, own: &OwnFile) -> Result<(),
     };
     let name = name.unwrap_or_else(|_| file_name(&own.id.reservation).into());
     removed.map_err(|cause| OpFailure::of(own.kind.removing(), &name, cause))
+}
+
+/// Removes the file, because its cost is settled. What the total of a run says about dispatched steps is kept; its id is
+/// returned then.
+pub(super) async fn end_owned(files: &Files<'_>, own: &OwnFile) -> Result<Option<RecordId>, OpFailure> {
+    let mut left = None;
+    if own.kind == Owned::Run {
+        let name = own_name(files, own.kind, &own.id).await;
+        let name = name.map_err(|cause| OpFailure::of_directory("use", cause))?;
+        let file = files.read(&name).await;
+        if let File::Record(total) = file.map_err(|cause| OpFailure::of("read the record", &name, cause))? {
+            let kept = leave_steps(files, &total).await;
+            let kept = kept.map_err(|cause| OpFailure::of(Owned::Mark.writing(), &name, cause))?;
+            left = kept.map(|mark| without_amount(mark.id()));
+        }
+    }
+    remove_owned(files, own).await.map(|()| left)
 }
 
 /// Keeps the mark of an action, or of the steps of a run, that has ended without a cost: this client no longer owns it.
@@ -289,10 +307,7 @@ pub(super) async fn look_at_owned(files: &Files<'_>, name: &OsStr) -> Left {
     }
     // Read only now, because its owner may have changed it until then.
     match files.read(name).await {
-        Ok(File::Record(mark)) if mark.dispatched().is_some() => match files.is_ours(&mark) {
-            true => Left::Mark(mark),
-            false => Left::InUse,
-        },
+        Ok(File::Record(mark)) if mark.dispatched().is_some() && files.is_ours(&mark) => Left::Mark(mark),
         Ok(File::Record(record)) if !files.is_ours(&record) => Left::Other,
         Ok(File::Record(_)) if owner == Owner::Unknown => Left::Unknown,
         Ok(File::Record(total)) if Owned::of(name) == Some(Owned::Run) => Left::Total(total),

@@ -118,9 +118,7 @@ pub(super) async fn beside(files: &Files<'_>) -> usize {
     };
     let is_record = |name: &OsString| {
         name.as_encoded_bytes().starts_with(b"v2-")
-            && (has_ending(name, ".json")
-                || has_ending(name, ".waiting")
-                || Owned::of(name) == Some(Owned::Run))
+            && (has_ending(name, ".json") || has_ending(name, ".waiting") || Owned::of(name).is_some())
     };
     let mut records = 0;
     for directory in files.neighbours().await.unwrap_or_default() {
@@ -218,8 +216,8 @@ impl Scanning<'_> {
         Ok(())
     }
 
-    /// Makes the total of a run a record, and what it says about dispatched steps a mark. That comes first: what is known
-    /// twice for a moment is written over.
+    /// Makes the total of a run a record, and what it says about dispatched steps a mark. That comes first: a mark that is
+    /// there already is not written twice. While it cannot be written, the file stays.
     async fn end_run(&mut self, name: &OsStr, total: JournalRecord) {
         match leave_steps(self.files, &total).await {
             Ok(None) => {}
@@ -230,10 +228,10 @@ impl Scanning<'_> {
             }
             Err(error) => {
                 let reason = format!(
-                    "it has the total of a run, which is charged, but what it says about steps whose requests had left \
-                     cannot be written to a file of its own: {error}"
+                    "it has the total of a run, which is not charged yet, because what it says about steps whose requests \
+                     had left cannot be written to a file of its own: {error}. The next `flush` tries again"
                 );
-                self.report(name, reason);
+                return self.report(name, reason);
             }
         }
         match costs_nothing(&total) {

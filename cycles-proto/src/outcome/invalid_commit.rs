@@ -27,8 +27,8 @@ pub enum InvalidCommit {
     /// The unit of the cost differs from the unit of the reservation.
     #[error(
         "the cost is in {given}, but the reservation is in {reserved}, so this cost was not sent. Spending that was \
-         reported earlier is charged; if there is none, the budget is held until its lease ends. Charge the missing \
-         amount with an event"
+         reported earlier is charged, or else the estimate if a request was dispatched; if there is neither, the budget \
+         is held until its lease ends. Charge the missing amount with an event"
     )]
     #[non_exhaustive]
     WrongUnit {
@@ -60,8 +60,8 @@ pub enum InvalidCommit {
     NotTold,
     /// The amount or the key breaks a limit.
     #[error(
-        "{0}. This cost was not sent. Spending that was reported earlier is charged; if there is none, the budget is \
-         held until its lease ends. Charge the missing amount with an event"
+        "{0}. This cost was not sent. Spending that was reported earlier is charged, or else the estimate if a request was \
+         dispatched; if there is neither, the budget is held until its lease ends. Charge the missing amount with an event"
     )]
     Invalid(InvalidRequest),
 }

@@ -152,14 +152,9 @@ impl Held {
         self.heartbeat.set_max_age(age);
     }
 
-    /// Whether there is something to charge that no commit contains yet: reported spending, or the estimate of an action
-    /// that was dispatched.
+    /// Whether spending was reported that no commit contains yet.
     pub(super) fn has_spent(&self) -> bool {
-        let is_charged = match self.unreported() {
-            Unreported::Spent(_) | Unreported::Estimate => true,
-            Unreported::Nothing | Unreported::Unknown => false,
-        };
-        self.settlement.is_none() && is_charged
+        self.settlement.is_none() && matches!(self.unreported(), Unreported::Spent(_))
     }
 
     /// What is charged if no commit comes.
@@ -181,6 +176,7 @@ impl Held {
         if let Some(why) = meter.uncounted() {
             self.untaken = Some(Box::new(why.clone()));
         }
+        meter.note_dispatched(self.dispatches);
         meter.raise_to(self.spent);
     }
 

@@ -366,6 +366,7 @@ macro_rules! adapter_suite {
             a_refused_request_is_free_and_a_retry_at_another_provider_is_not
             a_step_on_hold_keeps_its_draw_and_is_told_at_the_end_of_the_run
             a_request_that_leaves_is_on_disk_and_on_hold_it_stays_there_for_a_person
+            a_step_on_hold_that_is_cut_off_leaves_its_mark_when_its_run_ends
             the_statistics_say_what_the_ledger_says
             every_reservation_has_one_last_event_with_who_what_and_how_much
             a_run_of_a_thousand_steps_64_at_a_time_is_exact_with_two_calls

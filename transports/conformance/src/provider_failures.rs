@@ -375,3 +375,20 @@ pub fn a_request_that_leaves_is_on_disk_and_on_hold_it_stays_there_for_a_person<
     );
     assert_eq!((setup.budget().spent, setup.budget().reserved), (40, ESTIMATE));
 }
+
+pub fn a_step_on_hold_that_is_cut_off_leaves_its_mark_when_its_run_ends<A: Adapter>() {
+    let setup = TestSetup::<A>::new();
+    let run = setup
+        .client
+        .run(RunConfig::new(tokens(1_000)).on_error(OnError::Hold))
+        .unwrap();
+    run.cut_off(tokens(ESTIMATE).into(), |step| {
+        step.dispatched_durably().unwrap();
+    });
+    assert!(run.finish().unwrap().is_none());
+    setup.flush_all_but(1);
+    assert_eq!(
+        (setup.files("run").len(), setup.files("dispatched").len()),
+        (0, 1)
+    );
+}

@@ -174,7 +174,8 @@ pub(crate) fn log(event: &Event) {
         } => line!(
             error,
             event,
-            "an action failed after its request had left; nobody knows what it cost, and it is not charged",
+            "an action failed after its request had left; nobody knows what it cost, and it is not charged: ask the provider, \
+             and charge it with `journal().charge_estimate` if it was marked on disk, or else with `create_event`",
             unknown = %estimate,
             charged = shown(charged)
         ),
@@ -182,7 +183,7 @@ pub(crate) fn log(event: &Event) {
             error,
             event,
             "a process ended while its action's request was under way; nobody knows what it cost, and it is not charged: \
-             charge its estimate with `journal().charge_estimate`, or discard the mark",
+             ask the provider, and charge its estimate with `journal().charge_estimate`, or discard the mark",
             file
         ),
         Event::ChargedLess { actual, charged, .. } => line!(

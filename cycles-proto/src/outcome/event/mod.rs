@@ -111,7 +111,8 @@ pub enum Event {
     },
     /// Something may have been spent that nobody reported, and it is not charged: an action was
     /// [dispatched](crate::Session::dispatched), ended without a cost, and its policy is
-    /// [`OnError::Hold`](crate::with_cycles_config::OnError::Hold). Ask the provider what it cost, and charge that with
+    /// [`OnError::Hold`](crate::with_cycles_config::OnError::Hold). Ask the provider what it cost. If it was marked
+    /// [durably](crate::Session::dispatched_durably), its mark stays, and can be charged or discarded; if not, charge it with
     /// an event. Of a run, this is reported once, at its end.
     #[non_exhaustive]
     CostUnknown {

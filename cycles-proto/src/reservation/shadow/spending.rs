@@ -45,6 +45,7 @@ impl Shadow {
 
     pub(in crate::reservation) fn end_meter(&mut self, meter: &mut Meter) {
         self.has_uncounted_item |= meter.uncounted().is_some();
+        meter.note_dispatched(self.dispatches);
         meter.raise_to(self.spent);
     }
 
@@ -66,13 +67,9 @@ impl Shadow {
         self.dispatches.unreported(self.spent.max(self.counted))
     }
 
-    /// Whether there is a cost that no commit has told yet.
+    /// Whether spending was reported that no commit contains yet.
     pub(in crate::reservation) fn has_spent(&self) -> bool {
-        let is_charged = match self.unreported() {
-            Unreported::Spent(_) | Unreported::Estimate => true,
-            Unreported::Nothing | Unreported::Unknown => false,
-        };
-        self.ended.is_none() && is_charged
+        self.ended.is_none() && matches!(self.unreported(), Unreported::Spent(_))
     }
 
     /// Fails if the action has ended, or is a run, whose cost is what its steps cost.

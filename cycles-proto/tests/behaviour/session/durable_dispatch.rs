@@ -378,3 +378,24 @@ fn a_step_whose_mark_cannot_be_written_learns_why_and_the_next_one_tries_again()
     desk.settle();
     assert_eq!(desk.session.step_marked(marking), Some(Ok(())));
 }
+
+#[test]
+fn a_step_on_hold_leaves_its_mark_even_if_its_caller_goes_away_at_once() {
+    for cost in [0, 40] {
+        let mut desk = Desk::new();
+        let (run, step) = marked_step(&mut desk, OnError::Hold);
+        if cost > 0 {
+            let ask = Ask::new(Amount::tokens(50));
+            let other = desk.session.draw(desk.now(), run, &ask, None).unwrap();
+            desk.session
+                .end_step(desk.now(), other, &Amount::tokens(cost))
+                .unwrap();
+        }
+        desk.session.abandon_step(desk.now(), step);
+        desk.session.finish_run(desk.now(), run);
+        desk.session.forget(desk.now(), run);
+        desk.settle();
+        assert_eq!(desk.left_marks.len(), usize::from(cost == 0), "{cost}");
+        assert!(desk.session.is_idle());
+    }
+}
