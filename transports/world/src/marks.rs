@@ -48,6 +48,8 @@ pub(super) struct MarkNotes {
     unanswered: Vec<(Ticket, MarkChange)>,
     /// What the marks may say that it had before it became a run.
     of_action: BTreeSet<i64>,
+    /// Whether its client has asked for the record that takes its place.
+    pub(super) is_replaced: bool,
     /// When its client ended.
     pub(super) orphaned: Option<Duration>,
     /// Since when there is a mark for sure, and no client owns it.
@@ -74,6 +76,7 @@ impl Default for MarkNotes {
             known: BTreeSet::from([Mark::Nothing]),
             unanswered: Vec::new(),
             of_action: BTreeSet::new(),
+            is_replaced: false,
             orphaned: None,
             left: None,
             told_by: BTreeSet::new(),
@@ -147,6 +150,7 @@ impl MarkNotes {
                 self.key = Some(key);
             }
         }
+        self.is_replaced |= matches!(write, JournalWrite::Put(_) | JournalWrite::SetAside(..));
         if let Some(change) = MarkChange::of(write) {
             self.unanswered.push((ticket, change));
         }

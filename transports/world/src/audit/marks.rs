@@ -27,8 +27,11 @@ impl Job {
         let provider = &self.notes.provider;
         match (write, &self.notes.run) {
             (JournalWrite::PutMark(mark), _) => {
-                if !self.notes.is_running {
-                    return broken(Rule::MarkTrue, "a mark is written after the action has ended");
+                if self.notes.marks.is_replaced {
+                    return broken(
+                        Rule::MarkTrue,
+                        "a mark is written although the record of the cost was to take its place",
+                    );
                 }
                 let estimate = mark.dispatched().map(|estimate| estimate.amount);
                 if estimate != Some(provider.estimate) {
