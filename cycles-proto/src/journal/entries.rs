@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::entry::{EntryKind, JournalEntry, RecordsElsewhere};
 use super::file::Files;
 use super::op::{Found, OpFailure, Owner};
-use super::owned_file::owner_in;
+use super::owned_file::{owner_in, unfinished};
 use super::procedure::Next;
 use super::record::{InvalidRecord, JournalRecord, RecordId};
 use crate::time::UnixMillis;
@@ -75,6 +75,10 @@ impl List<'_> {
         let Some(kind) = EntryKind::of(name.as_encoded_bytes()) else {
             return;
         };
+        if unfinished(name).is_some() {
+            // Nobody relies on what it says.
+            return;
+        }
         let path = PathBuf::from(name);
         let entry = match self.files.found(name).await {
             Ok(Found::Nothing) => return,

@@ -11,7 +11,7 @@ use super::entry::{DISCARDED, EntryKind, JournalEntry};
 use super::entry_error::{EntryError, EntryFailure};
 use super::file::{File, Files};
 use super::op::{FileOp, Found, OpFailure, Owner, with_room_for_more};
-use super::owned_file::{Owned, leave_steps, owner_in};
+use super::owned_file::{Owned, leave_steps, owner_in, unfinished_charge_name};
 use super::procedure::Next;
 use super::record::{JournalRecord, RecordId, file_name, waiting_file_name};
 use super::temporary_file::Temp;
@@ -168,9 +168,13 @@ async fn charge(
     let temp = Temp::take(files, name, id).await.map_err(failed)?;
     let mut temp = temp.ok_or(EntryError::Gone)?;
     let home = OsString::from(file_name(&id.reservation));
-    let waits = match temp.rewrite(files, &record).await {
+    // If this process ends before that is done, no scan takes it for a cost, and the mark stays.
+    let unfinished = OsString::from(unfinished_charge_name(id));
+    let waits = match temp.rewrite_unless_gone(files, &unfinished, &record).await {
         // From here on, the next scan would make it a record too.
-        Ok(()) => place(files, &mut temp, &home, id).await,
+        Ok(true) => place(files, &mut temp, &home, id).await,
+        // This process was suspended, and somebody else has dealt with the mark.
+        Ok(false) => return Err(EntryError::Gone.into()),
         Err(error) => Err(error),
     };
     temp.put_down(files).await;

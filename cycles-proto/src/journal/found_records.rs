@@ -10,7 +10,7 @@ use super::procedure::Next;
 use super::record::JournalRecord;
 use super::record::RecordId;
 use super::scan::{beside, kept, look_through};
-use super::scan_result::{Scan, SetAside};
+use super::scan_result::{Problem, Scan, SetAside};
 use super::second_costs_seen::Seen;
 use crate::outcome::{Aside, Event, ReservationInfo};
 
@@ -80,6 +80,11 @@ impl FoundRecords {
             events.push(Event::record_unreadable(show(&aside.path), reason));
         }
         events
+    }
+
+    /// The files that need a person's attention.
+    pub fn problems(&self) -> &[Problem] {
+        &self.scan.problems
     }
 
     /// How many files were quarantined because they are not records. Each may have been a cost.

@@ -56,6 +56,9 @@ const LOCK: &str = "run-";
 /// In place of an owner, in the name of a mark whose action has ended without a cost.
 const NOBODY: &str = "ended";
 
+/// In place of an owner, in the name of a temporary file of a person's charge.
+const CHARGED: &str = "charged";
+
 impl Owned {
     const ALL: [Self; 2] = [Self::Run, Self::Mark];
 
@@ -99,16 +102,34 @@ pub(super) fn without_amount(id: &RecordId) -> RecordId {
     }
 }
 
-/// The owner in the name of a temporary file for an owned one; `None` if it is not for one. Nobody relies on what it
-/// says: no step has ended with that total, and no request has left with that mark. So it is never used. A mark that is
-/// being left behind is not of that kind.
-pub(super) fn owner_of_unfinished(temp: &OsStr) -> Option<&str> {
+/// What a temporary file is that was written for an owned one.
+pub(super) enum Unfinished<'a> {
+    /// A total or a mark of this owner. Nobody relies on what it says: no step has ended with that total, and no request
+    /// has left with that mark. So it is never used.
+    Of(&'a str),
+    /// A mark that is being left behind.
+    Left,
+    /// What a person's charge was about to put into the place of a mark, or the mark whose place it has taken. It is never
+    /// used.
+    Charge,
+}
+
+/// What this temporary file is, if it was written for an owned one.
+pub(super) fn unfinished(temp: &OsStr) -> Option<Unfinished<'_>> {
     let temp = temp.to_str()?.strip_suffix(".tmp")?;
     let name = Owned::ALL
         .into_iter()
         .find_map(|kind| Some(temp.split_once(&format!("{}.", kind.ending()))?.0))?;
-    let (_, owner) = name.rsplit_once('.')?;
-    Some(owner).filter(|owner| *owner != NOBODY)
+    Some(match name.rsplit_once('.')? {
+        (_, NOBODY) => Unfinished::Left,
+        (_, CHARGED) => Unfinished::Charge,
+        (_, owner) => Unfinished::Of(owner),
+    })
+}
+
+/// The name to write a cost for that is to take the place of a mark.
+pub(super) fn unfinished_charge_name(id: &RecordId) -> String {
+    mark_file_name(id, CHARGED)
 }
 
 /// The owner in the name of an owned file.

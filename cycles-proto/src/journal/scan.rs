@@ -10,8 +10,8 @@ use super::file::{File, Files};
 use super::op::Owner;
 use super::op::{FileOp, Looks, OpFailure, Temporary};
 use super::owned_file::{
-    Left, Owned, costs_nothing, leave, leave_steps, left_name, look_at_owned, owner_in, owner_of_lock,
-    owner_of_unfinished,
+    Left, Owned, Unfinished, costs_nothing, leave, leave_steps, left_name, look_at_owned, owner_in,
+    owner_of_lock, unfinished,
 };
 use super::procedure::Next;
 use super::quarantine::quarantine;
@@ -328,15 +328,20 @@ impl Scanning<'_> {
             return;
         };
         let Some(age) = age(temp, looks) else { return };
-        if let Some(owner) = owner_of_unfinished(temp) {
-            if age >= STALE || self.files.owner(owner).await == Owner::Gone {
+        let is_over = match unfinished(temp) {
+            Some(Unfinished::Of(owner)) => Some(age >= STALE || self.files.owner(owner).await == Owner::Gone),
+            Some(Unfinished::Charge) => Some(is_writer_dead(self.files, temp, age).await),
+            Some(Unfinished::Left) | None => None,
+        };
+        if let Some(is_over) = is_over {
+            if is_over {
                 // If that fails, the next scan tries again.
                 let _ = self.files.remove(temp).await;
             }
             return;
         }
         let cleaned = match self.files.read(temp).await {
-            // Somebody was about to discard a mark. It is still a mark, not a cost.
+            // Somebody was about to discard a mark, or to leave it behind. It is still a mark, not a cost.
             Ok(File::Record(mark)) if mark.dispatched().is_some() => {
                 let is_left = self.files.is_ours(&mark) && is_writer_dead(self.files, temp, age).await;
                 match is_left {

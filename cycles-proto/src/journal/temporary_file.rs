@@ -84,6 +84,36 @@ impl Temp {
         temp.rename_over(files, name).await
     }
 
+    /// Like [`rewrite`](Self::rewrite), but only if the file is still there: another process may take away a file that was
+    /// not touched for a minute. Until then, what is written has a temporary name for `unfinished`. Returns whether the
+    /// file was there.
+    pub(super) async fn rewrite_unless_gone(
+        &self,
+        files: &Files<'_>,
+        unfinished: &OsStr,
+        record: &JournalRecord,
+    ) -> io::Result<bool> {
+        let Some(name) = &self.name else { return Ok(true) };
+        let new = Self::write(files, unfinished, record).await?;
+        let Some(from) = &new.name else { return Ok(true) };
+        let renamed = match files.rename(from, name, How::Exchange).await {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                if !matches!(files.look(name).await, Ok(None)) {
+                    return new.rename_over(files, name).await.map(|()| true);
+                }
+                Ok(false)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match files.look(name).await {
+                Ok(None) => Ok(false),
+                Ok(Some(_)) | Err(_) => Err(error),
+            },
+            renamed => renamed.map(|()| true),
+        };
+        // Now it has what was in the file before, or it is not needed.
+        new.put_down(files).await;
+        renamed
+    }
+
     /// Renames the file, in place of another one with this name, which must belong to this client alone.
     pub(super) async fn rename_over(mut self, files: &Files<'_>, to: &OsStr) -> io::Result<()> {
         let Some(name) = &self.name else { return Ok(()) };

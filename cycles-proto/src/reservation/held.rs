@@ -217,6 +217,7 @@ impl Held {
         let record = common
             .record(&self.grant.reservation_id, request, now)
             .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
+        common.stop_marking();
         let record = match common.mark_key() {
             Some(mark) => record.in_place_of_mark(mark),
             None => record,

@@ -88,6 +88,13 @@ impl Common {
         self.change_mark(Change::Remove);
     }
 
+    /// Writes no mark any more: the cost is known, and its record takes the place of the mark that there is.
+    pub(super) fn stop_marking(&mut self) {
+        if let Some(mark) = self.mark_mut() {
+            mark.next.take_if(|change| *change == Change::Put);
+        }
+    }
+
     /// Leaves the mark behind: the action has ended, and nobody knows its cost.
     pub(super) fn leave_mark(&mut self) {
         self.change_mark(Change::Leave);

@@ -7,7 +7,7 @@ use cycles_proto::record::{JournalRecord, file_name};
 
 use super::audit::broken;
 use super::job::{Job, JobId};
-use super::{Rule, World};
+use super::{CallerId, Rule, World};
 
 /// The location of a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +59,24 @@ impl World {
             .map(|index| self.locate(JobId(index)))
             .collect();
         self.check_count(index, caller_index, flushed, &locations);
-        let Some(since) = since.filter(|_| flushed.is_complete()) else {
-            return;
-        };
         let session = &self.sessions[index];
         let caller = &session.callers[caller_index];
         // A closed session reads its journal no more: it knows what its last scan found.
         let since = match session.closed {
-            Some(_) => since.min(caller.last_scan),
+            Some(_) => since.map(|since| since.min(caller.last_scan)),
             None => since,
         };
+        if let Some(since) = since {
+            let caller = CallerId {
+                session: index,
+                caller_index,
+            };
+            self.check_marks_counted(caller, flushed, since);
+        }
+        let Some(since) = since.filter(|_| flushed.is_complete()) else {
+            return;
+        };
+        let caller = &self.sessions[index].callers[caller_index];
         let directory = &caller.journal.directory;
         let is_hidden = |job: &Job| {
             let has_ended = job.notes.ended.is_some_and(|ended| ended < since);
@@ -97,6 +105,11 @@ impl World {
             .enumerate()
             .filter(|(job, _)| self.is_of(JobId(*job), index, caller_index))
             .collect();
+        let caller = CallerId {
+            session: index,
+            caller_index,
+        };
+        self.check_marks_not_invented(caller, flushed.unknown);
         let nowhere = ours
             .iter()
             .filter(|(_, location)| **location == Some(Location::Nowhere))
@@ -214,6 +227,8 @@ impl World {
         // A record of another cost of the reservation does not count. A file that is not a record may contain this
         // cost, except a temporary file that is still being written, which will be removed.
         let is_ours = |name: &str, bytes: &[u8]| match (JournalRecord::parse(bytes), &job.notes.key) {
+            // Nobody knows whether that is a cost.
+            (Ok(mark), _) if mark.dispatched().is_some() => false,
             (Ok(record), Some(key)) => record.id().key.as_str() == key,
             (Ok(_), None) => true,
             (Err(_), _) => !name.ends_with(".tmp"),
@@ -225,7 +240,7 @@ impl World {
             .peekable();
         files.peek()?;
         // The next scan resumes a complete record under a temporary name.
-        let endings = [".json", ".waiting", ".run", ".tmp", ".taken"];
+        let endings = [".json", ".waiting", ".run", ".dispatched", ".tmp", ".taken"];
         let is_record = files.any(|(_, name, _)| endings.iter().any(|ending| name.ends_with(ending)));
         Some(if is_record {
             Location::Record

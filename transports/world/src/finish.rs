@@ -125,6 +125,7 @@ impl World {
             let checked = checked.and_then(|()| job.check_kept(is_lost));
             self.keep_violation(Some(JobId(index)), checked);
         }
+        self.check_marks_at_end();
         let payer = |id: &str| {
             let job = self.by_reservation.get(&ReservationId::from(id))?;
             self.jobs[job.0].notes.tenant.as_deref()

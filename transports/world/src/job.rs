@@ -12,6 +12,7 @@ use cycles_proto::record::JournalRecord;
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::Operation;
 
+use super::marks::MarkNotes;
 use super::provider::ProviderNotes;
 use super::runs::RunNotes;
 
@@ -110,6 +111,8 @@ pub(super) struct JobNotes {
     pub(super) spent: i64,
     /// What its action sent to a provider.
     pub(super) provider: ProviderNotes,
+    /// What is on disk about that.
+    pub(super) marks: MarkNotes,
     /// Whether the session could not accept the last cost that was handed over.
     pub(super) untaken: bool,
     pub(super) key: Option<String>,

@@ -10,7 +10,10 @@ mod flush_and_close;
 mod job;
 mod journal;
 mod machine;
+mod marking;
+mod marks;
 mod network;
+mod person;
 mod process;
 mod process_control;
 mod provider;
@@ -34,6 +37,7 @@ pub use self::builder::{Driver, MakeMachine, WatchLedger, WorldBuilder};
 pub use self::job::{Charge, Job, JobId, ProcessId, ReportedEvent, SentRequest};
 pub use self::journal::{Journal, JournalHealth, Quarantined, Remains};
 pub use self::machine::Machine;
+use self::marking::PendingMarking;
 use self::process::{Process, shifted};
 pub use self::rule::{Rule, Violation};
 pub use self::scenario::{RandomScenario, ScenarioFailure, Tally};
@@ -68,6 +72,8 @@ pub struct World {
     /// The scheduled events, by time and in the order in which they were scheduled.
     schedule: BTreeMap<(Duration, u64), ScheduledEvent>,
     events_scheduled: u64,
+    /// The requests that leave once their marks are on disk.
+    markings: Vec<PendingMarking>,
     steps: u64,
     /// The tickets of all sessions, for answers under unknown tickets.
     tickets: Vec<Ticket>,
@@ -88,6 +94,13 @@ struct Counts {
     closed: u64,
     shut_down: u64,
     answered_calls: u64,
+    marked: u64,
+    not_marked: u64,
+    left_marks: u64,
+    told_marks: u64,
+    charged_by_hand: u64,
+    discarded: u64,
+    left_to_owner: u64,
 }
 
 impl World {
@@ -139,6 +152,7 @@ impl World {
             by_reservation: BTreeMap::new(),
             schedule: BTreeMap::new(),
             events_scheduled: 0,
+            markings: Vec::new(),
             steps: 0,
             tickets: Vec::new(),
             counts: Counts::default(),

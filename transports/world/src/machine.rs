@@ -9,11 +9,11 @@ use cycles_proto::Operation;
 use cycles_proto::Reader;
 use cycles_proto::models::{Amount, BalanceResponse, CommitRequest, ReservationCreateRequest};
 use cycles_proto::outcome::StoreFailure;
-use cycles_proto::outcome::{Grant, ReleaseReason};
+use cycles_proto::outcome::{Grant, NotMarked, ReleaseReason};
 use cycles_proto::run::{RunOptions, Step as RunStep};
 use cycles_proto::session::{
-    CallId, CallKey, Caller, Close, EndedStep, ExtendKey, FlushKey, Key, ReservationKey, Scanned, Session,
-    Step, StepKey,
+    CallId, CallKey, Caller, Close, EndedStep, ExtendKey, FlushKey, Key, MarkedStep, ReservationKey, Scanned,
+    Session, Step, StepKey,
 };
 use cycles_proto::with_cycles_config::OnError;
 use cycles_proto::{CyclesConfig, Error, Failure, Flushed, Now, Receipt, Seed, Ticket};
@@ -112,6 +112,17 @@ pub trait Machine: fmt::Debug {
     fn dispatched(&mut self, key: ReservationKey) {
         self.session_mut().dispatched(key);
     }
+    /// Notes that the action sends such a request once that is marked on disk.
+    ///
+    /// # Errors
+    /// Those of [`Session::dispatched_durably`].
+    fn dispatched_durably(&mut self, now: Now, key: ReservationKey) -> Result<(), NotMarked> {
+        self.session_mut().dispatched_durably(now, key)
+    }
+    /// Whether that is marked on disk.
+    fn marked(&self, key: ReservationKey) -> Option<Result<(), NotMarked>> {
+        self.session().marked(key)
+    }
     /// Notes that the latest request costs nothing.
     fn not_charged(&mut self, key: ReservationKey) {
         self.session_mut().not_charged(key);
@@ -144,6 +155,17 @@ pub trait Machine: fmt::Debug {
     /// Notes that a step sends a request that may have to be paid for.
     fn step_dispatched(&mut self, step: StepKey) {
         self.session_mut().step_dispatched(step);
+    }
+    /// Notes that a step sends such a request once that is marked on disk.
+    ///
+    /// # Errors
+    /// Those of [`Session::step_dispatched_durably`].
+    fn step_dispatched_durably(&mut self, now: Now, step: StepKey) -> Result<MarkedStep, NotMarked> {
+        self.session_mut().step_dispatched_durably(now, step)
+    }
+    /// Whether that is marked on disk.
+    fn step_marked(&self, step: MarkedStep) -> Option<Result<(), NotMarked>> {
+        self.session().step_marked(step)
     }
     /// Notes that the latest request of a step costs nothing.
     fn step_not_charged(&mut self, step: StepKey) {

@@ -138,14 +138,21 @@ impl World {
             return;
         }
         self.log(|| format!("{process} crashes"));
+        let mut ended = Vec::new();
         for (at, reservation) in self.reservations.iter().enumerate() {
-            let notes = &mut self.jobs[reservation.job.0].notes;
+            let notes = &self.jobs[reservation.job.0].notes;
             if reservation.process == process && notes.origin == Some(at) {
+                ended.push((reservation.job, self.jobs[reservation.job.0].check_marked()));
+                let notes = &mut self.jobs[reservation.job.0].notes;
                 notes.is_running = false;
                 notes.ended = Some(self.now);
             }
         }
         self.crash_stores(process, remains);
+        for (job, checked) in ended {
+            self.keep_violation(Some(job), checked);
+            self.note_orphaned(job);
+        }
         for session in self.sessions_of(process) {
             self.claims.retain(|_, holder| *holder != session);
             for caller in &self.sessions[session].callers {

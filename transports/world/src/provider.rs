@@ -10,11 +10,24 @@ use super::runs::OpenStep;
 /// The requests of one action or step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Requests {
-    /// What the provider charges for each request that its caller said leaves and did not take back, in order.
-    said: Vec<i64>,
+    /// The requests that its caller said leave and did not take back, in order.
+    said: Vec<SaidRequest>,
     /// What the provider charges for the requests that its caller did not mention.
     unsaid: i64,
     on_error: OnError,
+    /// How many requests there were.
+    numbered: u64,
+    /// Whether one of them is to be known even if the process dies. The mark of it stays as long as any is open.
+    is_durable: bool,
+    /// Whether the session has said that this is on disk.
+    is_marked: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SaidRequest {
+    number: u64,
+    /// What the provider charges for it; 0 until it has left.
+    cost: i64,
 }
 
 /// What has to be done about an action or a step that ended without a cost.
@@ -63,15 +76,58 @@ impl Requests {
 
     /// What the provider charges for all requests.
     pub(super) fn bill(&self) -> i64 {
-        self.said.iter().sum::<i64>() + self.unsaid
+        self.said.iter().map(|request| request.cost).sum::<i64>() + self.unsaid
     }
 
     pub(super) fn note(&mut self, true_cost: i64) {
-        self.said.push(true_cost);
+        self.numbered += 1;
+        let (number, cost) = (self.numbered, true_cost);
+        self.said.push(SaidRequest { number, cost });
+    }
+
+    /// Notes a request that leaves once its mark is on disk. Returns its number.
+    pub(super) fn note_durable(&mut self) -> u64 {
+        self.note(0);
+        self.is_durable = true;
+        self.numbered
+    }
+
+    /// Notes that this request leaves now, with or without a mark. Returns `false` if it was taken back before.
+    pub(super) fn note_left(&mut self, number: u64, true_cost: i64, is_marked: bool) -> bool {
+        let request = self.said.iter_mut().find(|request| request.number == number);
+        let Some(request) = request else { return false };
+        request.cost = true_cost;
+        self.is_marked |= is_marked;
+        true
     }
 
     pub(super) fn take_back(&mut self) {
         self.said.pop();
+        self.forget_mark_if_none_is_open();
+    }
+
+    /// Takes this request back: it never left. Returns `false` if it was taken back before.
+    pub(super) fn cancel(&mut self, number: u64) -> bool {
+        let before = self.said.len();
+        self.said.retain(|request| request.number != number);
+        self.forget_mark_if_none_is_open();
+        self.said.len() < before
+    }
+
+    fn forget_mark_if_none_is_open(&mut self) {
+        if self.said.is_empty() {
+            (self.is_durable, self.is_marked) = (false, false);
+        }
+    }
+
+    /// Whether they are to be known even if the process dies.
+    pub(super) fn is_durable(&self) -> bool {
+        self.is_durable
+    }
+
+    /// Whether the session has said that they are marked on disk.
+    pub(super) fn is_marked(&self) -> bool {
+        self.is_marked
     }
 }
 
@@ -145,7 +201,7 @@ impl World {
     }
 
     /// Whether the action runs once its process is awake.
-    fn is_running_now(&mut self, job: JobId) -> bool {
+    pub(super) fn is_running_now(&mut self, job: JobId) -> bool {
         let Some(at) = self.live_origin(job) else {
             return false;
         };

@@ -7,9 +7,9 @@ use cycles_proto::session::{Principal, ReservationKey};
 use cycles_proto::{Call, Now};
 use cycles_sandbox::ReservationStatus;
 
-use super::audit::{ReservationWatch, broken};
+use super::audit::{CheckResult, ReservationWatch, broken};
 use super::job::{Job, JobId};
-use super::session::{CallerState, DrivenReservation};
+use super::session::{CallerId, CallerState, DrivenReservation};
 use super::{Rule, World};
 
 impl World {
@@ -69,7 +69,34 @@ impl World {
         })
     }
 
+    /// Adds the reservation that settles what a person has charged.
+    pub(super) fn add_reservation_by_hand(
+        &mut self,
+        now: Now,
+        key: ReservationKey,
+        caller: CallerId,
+        id: RecordId,
+    ) {
+        let found = (caller.caller_index, id);
+        if let Some(at) = self.add_reservation_of_record(caller.session, now, key, found) {
+            self.reservations[at].is_forgotten = true;
+        }
+    }
+
     fn add_resumed_reservation(
+        &mut self,
+        index: usize,
+        now: Now,
+        key: ReservationKey,
+        found: (usize, RecordId),
+    ) -> Option<usize> {
+        let principal = self.sessions[index].callers[found.0].caller.principal();
+        let checked = self.sessions[index].watch.check_resuming(now, principal);
+        self.keep_violation(None, checked);
+        self.add_reservation_of_record(index, now, key, found)
+    }
+
+    fn add_reservation_of_record(
         &mut self,
         index: usize,
         now: Now,
@@ -80,20 +107,20 @@ impl World {
         let has_journal = caller.config().journal_enabled;
         let (record, pause) = caller.scanned.get(&id).cloned()?;
         let tenant = caller.config().subject().tenant.clone();
-        let principal = caller.caller.principal();
-        let checked = self.sessions[index].watch.check_resuming(now, principal);
         let id = self
             .job_of_record(&record)
             .unwrap_or_else(|| self.add_job_of_record(&record, tenant));
+        let checked = self.check_handed_over(id, &record);
         self.keep_violation(Some(id), checked);
         // The record was written, even if its writer got an error or the world did not see it.
         let checked = self.jobs[id.0].check_total(&record);
         self.keep_violation(Some(id), checked);
         let job = &mut self.jobs[id.0];
-        let has_old_total = job.note_total_found(&record);
+        let has_old_total = job.note_total_found(&record) || job.note_charged_by_hand(&record);
         job.notes.was_durable = true;
         job.notes.recorded_at.get_or_insert(record.recorded_at());
         job.cost = job.cost.take().or_else(|| cost(&record));
+        let _ = now;
         let mut watch = ReservationWatch::resumed(&record, has_journal, pause);
         watch.has_old_total = has_old_total;
         let at = self.add_reservation(id, index, caller_index, watch);
@@ -103,6 +130,25 @@ impl World {
         Some(at)
     }
 
+    /// Checks that a record has a cost that was handed over, or that a person has charged.
+    fn check_handed_over(&self, id: JobId, record: &JournalRecord) -> CheckResult {
+        let job = &self.jobs[id.0];
+        let is_mark = |job: &Job| {
+            job.reservation_id.as_ref() == Some(record.reservation_id())
+                && job.notes.marks.key.as_deref() == Some(record.id().key.as_str())
+        };
+        let may_be_charged = self
+            .jobs
+            .iter()
+            .any(|job| is_mark(job) && job.notes.marks.may_be_charged);
+        // The last total of a run that was found is its cost.
+        let is_mark = self.jobs.iter().any(is_mark);
+        match is_mark && !may_be_charged && job.cost.is_none() {
+            true => broken(Rule::MarkByHand, "a mark is charged, but nobody said so"),
+            false => Ok(()),
+        }
+    }
+
     /// The job with this cost. A reservation has several jobs if its request was delivered twice.
     fn job_of_record(&self, record: &JournalRecord) -> Option<JobId> {
         let key = record.id().key.as_str();
@@ -110,7 +156,15 @@ impl World {
             job.reservation_id.as_ref() == Some(record.reservation_id())
                 && job.notes.key.as_deref() == Some(key)
         };
-        let known = self.jobs.iter().position(is_its).map(JobId);
+        let is_its_mark = |job: &Job| {
+            job.reservation_id.as_ref() == Some(record.reservation_id())
+                && job.notes.run.is_none()
+                && job.notes.marks.key.as_deref() == Some(key)
+        };
+        let known = self.jobs.iter().position(is_its);
+        let known = known
+            .or_else(|| self.jobs.iter().position(is_its_mark))
+            .map(JobId);
         known.or_else(|| {
             let id = *self.by_reservation.get(record.reservation_id())?;
             self.jobs[id.0].notes.key.is_none().then_some(id)
@@ -203,6 +257,25 @@ impl World {
         self.log(|| format!("{id}, reservation {at} is done"));
         self.keep_violation(Some(id), not_free);
         self.keep_violation(Some(id), checked);
+    }
+}
+
+impl Job {
+    /// Notes that a person has made this record of the mark, if it is one. Returns whether the ledger may have another
+    /// cost under its key, so that it refuses this one: the action's cost, which its process could not record before it
+    /// ended.
+    fn note_charged_by_hand(&mut self, record: &JournalRecord) -> bool {
+        let is_its = self.notes.marks.key.as_deref() == Some(record.id().key.as_str());
+        if !is_its || !self.notes.marks.may_be_charged || self.notes.run.is_some() {
+            return false;
+        }
+        let estimate = record.actual();
+        let is_another = self.cost.is_some() && self.cost != estimate;
+        if is_another && self.charges.is_empty() {
+            self.cost = estimate;
+        }
+        self.notes.recorded_at = Some(record.recorded_at());
+        is_another
     }
 }
 

@@ -51,6 +51,17 @@ pub enum Rule {
     /// of it was dispatched, what it had spent is charged, else its estimate; or, if its policy says so, somebody is
     /// told and a flush counts it.
     DispatchedNotFree,
+    /// The session says that a request is marked only once its mark is on disk, and it stays there until the cost is
+    /// known, or the request is taken back.
+    MarkStored,
+    /// Every client that reads a journal tells of each mark that an ended owner left or that was left behind, with its
+    /// estimate, and a flush that is certain counts it, until a person has dealt with it.
+    MarkTold,
+    /// A client tells only of marks whose costs nobody knows: not while their owners live, not beside the record of the
+    /// cost, not after a person has dealt with them, and each only once.
+    MarkTrue,
+    /// A mark is charged only because a person says so, only once, and not while its owner lives.
+    MarkByHand,
     /// A charge says whether it is an estimate.
     EstimateMarked,
     /// A partial charge is reported with both amounts; a full charge is not.

@@ -20,13 +20,17 @@ use super::{Rule, World};
 #[derive(Debug, Default)]
 pub(super) struct RunNotes {
     /// The steps that are open.
-    open: BTreeMap<u64, OpenStep>,
+    pub(super) open: BTreeMap<u64, OpenStep>,
     /// What all steps cost that have ended.
     pub(super) total: i64,
     /// The part of that which is estimates.
     pub(super) estimated: i64,
     /// The estimates of the steps that may have cost something that is not charged, if there are any.
     pub(super) unknown: Option<i64>,
+    /// The estimates of the steps whose cost nobody knows, and whose requests were to be known even if the process dies.
+    left_durable: i64,
+    /// The part of that which the session said is on disk.
+    left_marked: i64,
     on_error: OnError,
     /// The steps that do not count as charged yet, with the totals that have them.
     waiting: Vec<(EndedStep, i64)>,
@@ -61,12 +65,40 @@ impl RunNotes {
     /// Notes that the run ends now, and with it its open steps.
     pub(super) fn end(&mut self) {
         for step in core::mem::take(&mut self.open).into_values() {
-            self.end_without_a_cost(step.due());
+            self.end_without_a_cost(&step);
         }
     }
 
-    fn end_without_a_cost(&mut self, due: Due) {
+    /// What the next total has to say about steps that were dispatched: the estimates of those whose costs nobody knows.
+    pub(super) fn durably_dispatched(&self) -> i64 {
+        let open = self.open.values().filter(|step| step.requests.is_durable());
+        open.map(|step| step.estimate).sum::<i64>() + self.left_durable
+    }
+
+    /// What every stored total has to say at least, because the session has said that it does.
+    pub(super) fn marked(&self) -> i64 {
+        let open = self.open.values().filter(|step| step.requests.is_marked());
+        open.map(|step| step.estimate).sum::<i64>() + self.left_marked
+    }
+
+    /// Notes that the marks of its steps need not be on disk any more.
+    pub(super) fn give_up_marks(&mut self) {
+        self.left_marked = 0;
+    }
+
+    /// Notes that nobody will ever know what a step cost.
+    fn leave(&mut self, step: &OpenStep) {
+        let estimate = |is_it: bool| if is_it { step.estimate } else { 0 };
+        self.left_durable += estimate(step.requests.is_durable());
+        self.left_marked += estimate(step.requests.is_marked());
+    }
+
+    fn end_without_a_cost(&mut self, step: &OpenStep) {
+        let due = step.due();
         self.total += due.charge();
+        if let Due::Report(_) = due {
+            self.leave(step);
+        }
         match due {
             Due::Estimate(estimate) => self.estimated += estimate,
             Due::Report(estimate) => *self.unknown.get_or_insert(0) += estimate,
@@ -202,10 +234,8 @@ impl World {
                     is_untaken = true;
                     match step.due() {
                         // The cost that could not be accepted is reported instead.
-                        Due::Report(_) => {}
-                        due @ (Due::Nothing | Due::Spent(_) | Due::Estimate(_)) => {
-                            run.end_without_a_cost(due);
-                        }
+                        Due::Report(_) | Due::Nothing => run.leave(&step),
+                        Due::Spent(_) | Due::Estimate(_) => run.end_without_a_cost(&step),
                     }
                 }
                 Err(_) => {}
@@ -223,7 +253,7 @@ impl World {
                 return;
             };
             let ended = machine.abandon_step(now, step.key);
-            run.end_without_a_cost(step.due());
+            run.end_without_a_cost(&step);
             if step.due().charge() > 0 {
                 run.waiting.push((ended, run.total));
             }
@@ -270,7 +300,7 @@ impl World {
     }
 
     /// Acts on the run of a live reservation; notes the cost before the session goes on.
-    fn act_on_run<T>(
+    pub(super) fn act_on_run<T>(
         &mut self,
         job: JobId,
         act: impl FnOnce(&mut dyn Machine, Now, ReservationKey, &mut Option<RunNotes>) -> T,

@@ -15,9 +15,9 @@ use serde::Deserialize;
 
 use super::audit::{self, AttemptResult};
 use super::job::{Charge, Job, JobId};
-use super::journal::Remains;
+use super::journal::{ChangeByHand, Remains};
 use super::network::Answer;
-use super::session::CallOwner;
+use super::session::{CallOwner, CallerId};
 use super::{ProcessId, World};
 
 /// An event that will happen at a known time.
@@ -40,6 +40,8 @@ pub(super) enum ScheduledEvent {
     },
     /// A journal is read.
     JournalIsRead(usize, Ticket, Principal),
+    /// A person's change to a journal goes on.
+    PersonGoesOn(CallerId, Box<ChangeByHand>),
 }
 
 #[derive(Debug)]
@@ -72,6 +74,7 @@ impl World {
         let session = match &event {
             ScheduledEvent::RequestArrives(_) => None,
             ScheduledEvent::ResultArrives(arrival) => Some(arrival.session),
+            ScheduledEvent::PersonGoesOn(caller, _) => Some(caller.session),
             ScheduledEvent::CallLeaves(session, _)
             | ScheduledEvent::BeginningReported(session, _)
             | ScheduledEvent::JournalIsRead(session, ..)
@@ -105,6 +108,7 @@ impl World {
                 ticket,
                 write,
             } => self.make_journal_change(session, caller_index, ticket, &write),
+            ScheduledEvent::PersonGoesOn(caller, change) => self.go_on_by_hand(caller, *change),
         }
     }
 

@@ -55,6 +55,8 @@ pub(super) struct DrivenSession {
     /// Its end in steps, from the request to the result.
     pub(super) shut_down: Option<PendingShutDown>,
     pub(super) watch: SessionWatch,
+    /// The jobs whose marks its clients have found, and have to tell of before it rests.
+    pub(super) owes_marks: BTreeSet<(JobId, CallerId)>,
 }
 
 /// A caller, and the journal of its principal.
@@ -167,6 +169,7 @@ impl DrivenSession {
             closed: None,
             shut_down: None,
             watch: SessionWatch::new(places),
+            owes_marks: BTreeSet::new(),
         }
     }
 

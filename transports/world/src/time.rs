@@ -60,6 +60,7 @@ impl World {
                 }
             }
         }
+        self.send_marked_requests();
         self.check_cost_locations();
         self.verdict()?;
         Ok(true)

@@ -247,6 +247,52 @@ fn go<T>(mut next: Next<'_, T>, operations: usize, mut execute: impl FnMut(FileO
 }
 
 #[test]
+fn a_mark_is_charged_or_discarded_and_never_both_whenever_another_process_comes_in_between() {
+    // Without an exchange of names, there is a moment at which this cannot be known.
+    for lacks in file_systems().into_iter().filter(|lacks| !lacks.exchange) {
+        for operations in 0.. {
+            let mut disk = Disk {
+                files: Memory::lacking(lacks),
+                ended: BTreeSet::new(),
+            };
+            disk.files
+                .insert(mark_file_name(mark().id(), "ended"), mark().to_json());
+            let entry = entries(URL, NOW)
+                .run(|op| disk.execute(2, op))
+                .unwrap()
+                .entries
+                .remove(0);
+            let mut next = restore(URL, &entry, CHARGE, NOW);
+            for _ in 0..operations {
+                if let Next::Do(op, paused) = next {
+                    next = paused.resume(disk.execute(2, op));
+                }
+            }
+            let is_over = matches!(next, Next::Done(_));
+            // It may be found under its temporary name.
+            let list = entries(URL, NOW).run(|op| disk.execute(3, op)).unwrap().entries;
+            let marks = list.iter().filter(|entry| entry.kind == EntryKind::Dispatched);
+            let discarded = marks
+                .filter(|entry| discard(URL, entry, false).run(|op| disk.execute(3, op)).is_ok())
+                .count();
+            let charged = loop {
+                match next {
+                    Next::Do(op, paused) => next = paused.resume(disk.execute(2, op)),
+                    Next::Done(charged) => break usize::from(charged.is_ok()),
+                }
+            };
+            let context = format!("{lacks:?}, after {operations}: {:?}", disk.files);
+            assert_eq!(discarded + charged, 1, "{context}");
+            let found = found(&mut disk);
+            assert_eq!((found.marks, found.costs.len()), (0, charged), "{context}");
+            if is_over {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_discarded_mark_is_taken_back_by_charging_it_and_no_retry_makes_a_cost_of_a_mark() {
     let mut disk = Disk::default();
     let list = |disk: &mut Disk| {

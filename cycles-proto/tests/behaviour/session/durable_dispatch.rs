@@ -130,6 +130,28 @@ fn a_request_after_a_refused_one_is_marked_again() {
 }
 
 #[test]
+fn a_mark_that_waits_to_be_written_again_is_not_written_beside_the_record() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.stores = Fate::Held;
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    desk.settle();
+    // The first request is refused and the second one is to leave while the mark of the first one is being written.
+    desk.session.not_charged(key);
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    desk.calls = |_| Fate::Held;
+    desk.commit(key, 5);
+    desk.settle();
+    while !desk.open_stores.is_empty() {
+        let (ticket, principal, write) = desk.open_stores.remove(0);
+        desk.store(ticket, principal, write);
+        desk.settle();
+    }
+    assert_eq!((desk.marks.len(), desk.journal.len()), (0, 1));
+    assert_eq!(desk.session.marked(key), Some(Ok(())));
+}
+
+#[test]
 fn an_action_that_ends_without_a_cost_leaves_a_mark_only_on_hold() {
     for (policy, charged, is_left) in [
         (OnError::Release, false, false),

@@ -45,7 +45,7 @@ impl Job {
         let notes = &self.notes;
         let may_have_cost = notes.provider.is_estimated || notes.provider.owes_report.is_some();
         let is_charged = !self.charges.is_empty() || notes.was_surfaced;
-        let is_told = notes.provider.reported.is_some();
+        let is_told = self.is_told() || notes.marks.decided.is_some();
         if !may_have_cost || is_charged || is_told || (is_lost && !notes.was_durable) {
             return Ok(());
         }

@@ -7,6 +7,7 @@ mod charges;
 mod dispatched;
 mod end;
 mod lease;
+mod marks;
 mod outcome;
 mod requests;
 mod session;
@@ -99,6 +100,16 @@ pub(super) struct Store {
     is_late: bool,
 }
 
+impl Store {
+    /// Whether it only concerns a mark, so that no settlement waits for it.
+    fn is_of_mark(&self) -> bool {
+        matches!(
+            self.write,
+            JournalWrite::PutMark(_) | JournalWrite::RemoveMark(_) | JournalWrite::LeaveMark(_)
+        )
+    }
+}
+
 /// How a record is kept out of later replays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cleared {
@@ -115,6 +126,20 @@ fn total_of(write: &JournalWrite) -> Option<i64> {
         | JournalWrite::PutMark(_)
         | JournalWrite::RemoveMark(_)
         | JournalWrite::LeaveMark(_) => None,
+    }
+}
+
+/// Whether there is nothing that a change could remove, so that its failure does not matter.
+fn is_needless(write: &JournalWrite, has_stored: bool, job: &Job) -> bool {
+    match write {
+        JournalWrite::Remove(_) => !has_stored,
+        JournalWrite::RemoveMark(_) => job.notes.marks.is_gone(),
+        // A run that has ended without a cost needs no total.
+        JournalWrite::PutRun(_) => !job.notes.is_running && job.cost.is_none(),
+        JournalWrite::Put(_)
+        | JournalWrite::PutMark(_)
+        | JournalWrite::LeaveMark(_)
+        | JournalWrite::SetAside(..) => false,
     }
 }
 
@@ -227,6 +252,9 @@ impl ReservationWatch {
                 job.notes.was_set_aside = true;
             }
         }
+        if !self.is_resumed {
+            job.check_mark_change(ticket, write)?;
+        }
         let store = Store {
             write: write.clone(),
             asked: now.mono,
@@ -234,13 +262,13 @@ impl ReservationWatch {
         };
         self.stores.insert(ticket, store);
         if is_journal_late {
-            self.note_late_stores(Duration::MAX);
+            self.note_late_stores(Duration::MAX, job);
         }
         Ok(())
     }
 
     /// Marks the changes to the journal that have exceeded their deadline. Returns whether there were any.
-    fn note_late_stores(&mut self, now: Duration) -> bool {
+    fn note_late_stores(&mut self, now: Duration, job: &Job) -> bool {
         let mut is_any_late = false;
         let has_stored = self.has_stored;
         for store in self.stores.values_mut() {
@@ -249,7 +277,7 @@ impl ReservationWatch {
             }
             store.is_late = true;
             is_any_late = true;
-            let is_needless = matches!(store.write, JournalWrite::Remove(_)) && !has_stored;
+            let is_needless = is_needless(&store.write, has_stored, job);
             self.owes_store_event |= !is_needless;
             if let JournalWrite::Put(record) = &store.write {
                 self.record = Some((record.mode(), record.body().to_owned()));
@@ -264,16 +292,25 @@ impl ReservationWatch {
     /// Notes a poll: overdue work counts as answered. Returns whether a change to the journal became overdue.
     pub(super) fn note_poll(&mut self, now: Now, is_held: bool, job: &Job) -> bool {
         self.expire_attempts(now, is_held, job);
-        self.note_late_stores(now.mono)
+        self.note_late_stores(now.mono, job)
     }
 
     /// Notes the result of a change to the journal. Only the first result counts.
-    pub(super) fn note_stored(&mut self, job: &mut Job, ticket: Ticket, stored: &Result<(), StoreFailure>) {
+    pub(super) fn note_stored(
+        &mut self,
+        now: Duration,
+        job: &mut Job,
+        ticket: Ticket,
+        stored: &Result<(), StoreFailure>,
+    ) {
         let Some(Store { write, is_late, .. }) = self.stores.remove(&ticket) else {
             return;
         };
+        if !self.is_resumed {
+            job.notes.marks.note_answered(now, ticket, stored.is_ok());
+        }
         // If nothing was stored, a failed removal need not be reported.
-        let is_needless = matches!(write, JournalWrite::Remove(_)) && !self.has_stored;
+        let is_needless = is_needless(&write, self.has_stored, job);
         if !is_late {
             self.owes_store_event = stored.is_err() && !is_needless;
         }
@@ -282,7 +319,7 @@ impl ReservationWatch {
             (Some(total), Err(_)) => self.given_up_total = self.given_up_total.max(total),
             (None, _) => {}
         }
-        if let (JournalWrite::PutRun(_), Ok(())) = (&write, stored) {
+        if let (JournalWrite::PutRun(_), Some(1..), Ok(())) = (&write, total_of(&write), stored) {
             job.notes.was_durable = true;
         }
         if let JournalWrite::Put(record) = write {

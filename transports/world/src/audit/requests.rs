@@ -7,7 +7,7 @@ use cycles_proto::{Call, Now};
 use cycles_sandbox::Operation;
 use serde::Deserialize;
 
-use super::{Attempt, CheckResult, ReservationWatch, broken, same_bytes};
+use super::{Attempt, CheckResult, ReservationWatch, Store, broken, same_bytes};
 use crate::job::Job;
 use crate::rule::Rule;
 
@@ -58,11 +58,15 @@ impl ReservationWatch {
             self.was_settled = !job.charges.is_empty();
             self.check_settlement(job, now, operation, call, &body)?;
         } else if operation == Operation::ReleaseReservation {
+            let has_cost = || broken(Rule::NeverBoth, "a release of a reservation that has a cost");
+            if job.operations().into_iter().any(is_settlement) {
+                return has_cost();
+            }
             if job.notes.provider.is_estimated {
                 return job.is_free("its estimate is given back");
             }
-            if job.cost.is_some() || job.operations().into_iter().any(is_settlement) {
-                return broken(Rule::NeverBoth, "a release of a reservation that has a cost");
+            if job.cost.is_some() {
+                return has_cost();
             }
             job.notes.released = true;
             not_before(now, self.release_floor.take(), "a release")?;
@@ -119,7 +123,8 @@ impl ReservationWatch {
             return broken(Rule::OneKey, format!("a settlement under the key {key}"));
         }
         same_bytes(job, operation, "", bytes)?;
-        let is_stored = self.stores.values().all(|store| store.is_late)
+        let is_waited_for = |store: &Store| !store.is_late && !store.is_of_mark();
+        let is_stored = !self.stores.values().any(is_waited_for)
             && self
                 .record
                 .as_ref()
@@ -130,7 +135,8 @@ impl ReservationWatch {
                 format!("a settlement in {mode} mode is sent but not stored"),
             );
         }
-        if job.notes.released {
+        // A person may have charged it in spite of that, which the ledger refuses.
+        if job.notes.released && !job.notes.marks.may_be_charged {
             return broken(Rule::NeverBoth, "a settlement of a reservation that was released");
         }
         not_before(now, self.settle_floor, "a settlement")?;

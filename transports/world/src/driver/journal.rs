@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use cycles_proto::Event;
 use cycles_proto::journal::JournalWrite;
-use cycles_proto::session::{Key, ObserverId, Principal, Scanned};
+use cycles_proto::session::{Key, ObserverId, Principal};
 use cycles_proto::{Now, Ticket};
 
 use crate::audit::{broken, is_queued, keeps_secret};
 use crate::job::ReportedEvent;
 use crate::schedule::ScheduledEvent;
-use crate::{Rule, World};
+use crate::{CallerId, Rule, World};
 
 /// The duration of a change that hangs until the faults stop: longer than any world lasts.
 const NEVER: Duration = Duration::from_secs(400 * 86_400);
@@ -127,7 +127,7 @@ impl World {
                 let first = || (directory, record.clone());
                 job.notes.first_record.get_or_insert_with(first);
             }
-            reservation.watch.note_stored(job, ticket, &stored);
+            reservation.watch.note_stored(self.now, job, ticket, &stored);
             if stored.is_ok() {
                 session.watch.set_journal_late(principal, false);
             }
@@ -159,22 +159,27 @@ impl World {
         let has_claim = !self.has_claims || !self.claims.contains_key(&directory);
         self.counts.yielded += u64::from(!has_claim);
         let before = self.journal.quarantined().len();
-        let records = self.journal.scan(client);
-        let quarantined = self.journal.quarantined().len() - before;
+        let mut scanned = self.journal.scan(client);
+        scanned.quarantined = self.journal.quarantined().len() - before;
+        scanned.has_claim = has_claim;
+        let caller = CallerId {
+            session: index,
+            caller_index,
+        };
+        self.note_marks_to_tell(caller, &directory);
         self.log(|| {
             format!(
-                "  session {index} reads {} records, claim {has_claim}",
-                records.len()
+                "  session {index} reads {} records and {} marks, claim {has_claim}",
+                scanned.records.len(),
+                scanned.unknown.len()
             )
         });
         let session = &mut self.sessions[index];
         session.callers[caller_index].last_scan = self.now;
-        session.callers[caller_index].note_scan(now, &records);
+        session.callers[caller_index].note_scan(now, &scanned.records);
         session
             .watch
-            .note_scan(now, principal, has_claim, records.is_empty());
-        let mut scanned = Scanned::new(records, has_claim);
-        scanned.quarantined = quarantined;
+            .note_scan(now, principal, has_claim, scanned.records.is_empty());
         let is_kept = session.machine.handle_scanned(now, ticket, Some(scanned));
         if is_kept && has_claim && self.has_claims {
             self.claims.insert(directory, index);
@@ -210,6 +215,7 @@ impl World {
             let checked = keeps_secret("an event", &format!("{event:?}"), secret);
             self.keep_violation(None, checked);
         }
+        self.check_told_mark(index, &event);
         let reservations = self.reservations_of_event(index, observer, &event);
         self.log(|| {
             format!(

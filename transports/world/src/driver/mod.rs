@@ -94,6 +94,7 @@ impl World {
         for at in self.busy_of(index) {
             self.check_reservation_at_rest(index, at, now, until);
         }
+        self.check_marks_told(index);
         self.check_waiters_woken(index);
         self.check_calls_at_rest(index, until);
         self.check_flushes_at_rest(index, now, until);

@@ -171,6 +171,23 @@ impl AgentPlan {
         acts.sort_by_key(|(at, _)| *at);
     }
 
+    /// Draws which requests leave only once they are marked on disk. This is separate from `of`, so that older seeds keep
+    /// their meaning. Returns whether there may be any.
+    pub(super) fn draw_marks(&mut self, dice: &mut Dice<'_>) -> bool {
+        if self.provider.is_none() && self.run.is_none() {
+            return false;
+        }
+        if let Some(plan) = &mut self.provider {
+            plan.draw_marks(dice);
+        }
+        for (_, act) in self.run.iter_mut().flatten() {
+            if let RunAct::Calls(_, act) = act {
+                act.draw_mark(dice);
+            }
+        }
+        true
+    }
+
     /// Makes the same request as another plan, under the same key, as if it had been delivered twice.
     pub(super) fn repeat_request_of(&mut self, other: &mut Self) {
         other.request.idempotency_key = Some("job-7".into());

@@ -36,6 +36,15 @@ pub(super) enum Incident {
     GetBalances(u64, bool),
     /// The caller stops waiting for the balances.
     ForgetGetBalances,
+    /// A person lists the journal of one of the callers.
+    PersonLists(u64),
+    /// A person lists the journal of one of the callers, if told so, and charges or discards the marks in the last list.
+    PersonDecides {
+        caller: u64,
+        lists: bool,
+        charges: bool,
+        is_forced: bool,
+    },
     /// The other keys, one of this tenant and one of another, are revoked or become valid again.
     Revoked(bool),
 }
@@ -147,6 +156,45 @@ impl Dice<'_> {
             }
         }
         incidents.sort_by_key(|(at, _)| *at);
+        incidents
+    }
+
+    /// The crashes that leave marks, and the persons who decide about them.
+    pub(super) fn crashes_and_persons(&mut self, work: Duration) -> Vec<(Duration, Incident)> {
+        let mut incidents = Vec::new();
+        let ends = u64::try_from(work.as_millis()).unwrap_or(u64::MAX);
+        for _ in 0..self.below(3) {
+            let at = self.millis(ends + 1_000);
+            incidents.push((at, Incident::Crash));
+            incidents.push((at + self.time(10, 16), Incident::Restart));
+        }
+        if self.one_in(2) {
+            let at = self.millis(ends + 10_000);
+            incidents.push((at, Incident::AnotherProcess));
+        }
+        for _ in 0..self.below(5) {
+            let at = self.millis(ends + 1_000) + self.time(10, 26);
+            let caller = self.below(4);
+            incidents.push((at, Incident::PersonLists(caller)));
+            // Some decide twice, or two of them at the same time; and a process may crash in the middle.
+            for _ in 0..1 + self.below(3) {
+                let at = at + self.time(1, 18);
+                let decides = Incident::PersonDecides {
+                    caller: self.below(4),
+                    lists: self.one_in(3),
+                    charges: !self.one_in(3),
+                    is_forced: self.one_in(4),
+                };
+                incidents.push((at, decides));
+                if self.one_in(5) {
+                    incidents.push((at + self.millis(40), Incident::Crash));
+                    incidents.push((at + self.time(10, 16), Incident::Restart));
+                }
+                if self.one_in(8) {
+                    incidents.push((at + self.millis(40), Incident::Sleep(self.time(1_000, 9))));
+                }
+            }
+        }
         incidents
     }
 

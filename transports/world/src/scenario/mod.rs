@@ -92,6 +92,20 @@ pub struct Tally {
     /// Actions that were not charged, although their providers charge for them: their callers did not say that a request
     /// left, or chose a policy that permits it, or their process was killed.
     pub unseen: u64,
+    /// Requests that left once their marks were on disk.
+    pub marked: u64,
+    /// Requests whose marks failed.
+    pub not_marked: u64,
+    /// Marks that ended processes left for sure.
+    pub left_marks: u64,
+    /// Events that told of a mark.
+    pub told_marks: u64,
+    /// Marks that a person has charged.
+    pub charged_by_hand: u64,
+    /// Marks that a person has discarded.
+    pub discarded: u64,
+    /// Marks that were left to their owners.
+    pub left_to_owner: u64,
 }
 
 /// The failure of a random scenario: a violated invariant.
@@ -232,6 +246,13 @@ impl Tally {
             estimated: self.estimated + other.estimated,
             unknown: self.unknown + other.unknown,
             unseen: self.unseen + other.unseen,
+            marked: self.marked + other.marked,
+            not_marked: self.not_marked + other.not_marked,
+            left_marks: self.left_marks + other.left_marks,
+            told_marks: self.told_marks + other.told_marks,
+            charged_by_hand: self.charged_by_hand + other.charged_by_hand,
+            discarded: self.discarded + other.discarded,
+            left_to_owner: self.left_to_owner + other.left_to_owner,
         }
     }
 }
@@ -254,6 +275,13 @@ fn tally(world: &World) -> Tally {
         closed: world.counts.closed,
         shut_down: world.counts.shut_down,
         answered_calls: world.counts.answered_calls,
+        marked: world.counts.marked,
+        not_marked: world.counts.not_marked,
+        left_marks: world.counts.left_marks,
+        told_marks: world.counts.told_marks,
+        charged_by_hand: world.counts.charged_by_hand,
+        discarded: world.counts.discarded,
+        left_to_owner: world.counts.left_to_owner,
         ..Tally::default()
     };
     for (_, job) in world.jobs() {
@@ -266,8 +294,7 @@ fn tally(world: &World) -> Tally {
         let provider = &job.notes.provider;
         tally.estimated += u64::from(provider.is_estimated && !job.charges.is_empty());
         tally.unknown += u64::from(provider.reported.is_some());
-        tally.unseen +=
-            u64::from(provider.requests.bill() > 0 && job.cost.is_none() && provider.reported.is_none());
+        tally.unseen += u64::from(provider.requests.bill() > 0 && job.cost.is_none() && !job.is_told());
         for outcome in &job.outcomes {
             tally.not_reserved += u64::from(matches!(outcome, Outcome::NotReserved(_)));
             tally.released += u64::from(matches!(outcome, Outcome::Released(_)));

@@ -143,6 +143,23 @@ impl Plan {
                 plan.draw_provider(dice);
             }
         }
+        self.draw_marks(dice);
+    }
+
+    /// Draws the requests that are marked on disk. They are drawn last, for the same reason.
+    fn draw_marks(&mut self, dice: &mut Dice<'_>) {
+        if dice.one_in(3) {
+            return;
+        }
+        let mut may_be_any = false;
+        for plan in &mut self.agents {
+            may_be_any |= plan.draw_marks(dice);
+        }
+        if may_be_any && !dice.one_in(3) {
+            let work = self.agents.first().map_or(Duration::ZERO, |plan| plan.work);
+            self.incidents.extend(dice.crashes_and_persons(work));
+            self.incidents.sort_by_key(|(at, _)| *at);
+        }
     }
 
     /// Draws the limits in time, and an end in steps. They are drawn last, for the same reason.

@@ -20,6 +20,9 @@ pub(super) struct ProviderPlan {
 pub(super) enum ProviderAct {
     /// A request leaves for which the provider charges this much, and the caller says that it leaves, or nothing.
     Calls(i64, bool),
+    /// A request leaves for which the provider charges this much, once it is marked on disk; or, if that fails, whether it
+    /// leaves all the same.
+    CallsDurably(i64, bool),
     /// The provider refuses it.
     Refuses,
     /// The action reports that it has spent this much.
@@ -38,13 +41,20 @@ impl ProviderPlan {
             at = (at + dice.millis(millis(work) + 1)).min(work);
             let answer = requests(dice, is_said);
             bill += answer.iter().fold(0, |bill, act| match act {
-                ProviderAct::Calls(cost, _) => *cost,
+                ProviderAct::Calls(cost, _) | ProviderAct::CallsDurably(cost, _) => *cost,
                 ProviderAct::Refuses => 0,
                 ProviderAct::Spends(_) => bill,
             });
             acts.extend(answer.into_iter().map(|act| (at, act)));
         }
         (Self { on_error, acts }, bill)
+    }
+
+    /// Draws which requests leave only once they are marked on disk.
+    pub(super) fn draw_marks(&mut self, dice: &mut Dice<'_>) {
+        for (_, act) in &mut self.acts {
+            act.draw_mark(dice);
+        }
     }
 
     /// What the action does when it begins.
@@ -66,9 +76,18 @@ impl ProviderPlan {
 }
 
 impl ProviderAct {
+    pub(super) fn draw_mark(&mut self, dice: &mut Dice<'_>) {
+        if let Self::Calls(cost, true) = self
+            && !dice.one_in(3)
+        {
+            *self = Self::CallsDurably(*cost, dice.one_in(2));
+        }
+    }
+
     pub(super) fn happen(self, world: &mut World, job: JobId) {
         match self {
             Self::Calls(true_cost, is_said) => world.call_provider(job, true_cost, is_said),
+            Self::CallsDurably(true_cost, goes_on) => world.call_provider_durably(job, true_cost, goes_on),
             Self::Refuses => world.refuse(job),
             Self::Spends(amount) => {
                 // This fails if the lease has been lost.
@@ -80,6 +99,9 @@ impl ProviderAct {
     pub(super) fn happen_in_step(self, world: &mut World, job: JobId, number: u64) {
         match self {
             Self::Calls(true_cost, _) => world.call_provider_in_step(job, number, true_cost),
+            Self::CallsDurably(true_cost, goes_on) => {
+                world.call_provider_durably_in_step(job, number, true_cost, goes_on);
+            }
             Self::Refuses => world.refuse_step(job, number),
             Self::Spends(amount) => world.step_spent(job, number, amount),
         }

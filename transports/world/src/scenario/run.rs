@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cycles_proto::journal::{EntryChange, EntryKind, JournalEntry};
 use cycles_proto::session::CallId;
 use cycles_sandbox::{
     ApiKey, BudgetStatus, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, KeyStatus, Tenant, Unit, default_budgets,
@@ -20,6 +21,8 @@ pub(super) struct ScenarioRun<'a> {
     processes: Vec<ProcessId>,
     /// The most recent call that fetched the balances.
     balance_call: Option<(CallerId, CallId)>,
+    /// The last list that a person has made of a journal.
+    list: Vec<JournalEntry>,
 }
 
 impl<'a> ScenarioRun<'a> {
@@ -51,6 +54,7 @@ impl<'a> ScenarioRun<'a> {
             agents: plan.agents.iter().map(Agent::new).collect(),
             processes: vec![process],
             balance_call: None,
+            list: Vec::new(),
         }
     }
 
@@ -120,6 +124,39 @@ impl<'a> ScenarioRun<'a> {
                 let jobs: Vec<_> = self.agents.iter().filter_map(Agent::job).collect();
                 for job in jobs {
                     self.world.restore_first_record(job);
+                }
+            }
+            (Incident::PersonLists(which), Some(process)) => {
+                let caller = one_of(world, process, *which);
+                self.list = world.list_entries(caller);
+            }
+            (
+                Incident::PersonDecides {
+                    caller,
+                    lists,
+                    charges,
+                    is_forced,
+                },
+                Some(process),
+            ) => {
+                // Often in another process than the one that made the list.
+                let before = self.processes.iter().rev().nth(1).copied();
+                let process = before.filter(|_| *caller >= 2).unwrap_or(process);
+                let caller = one_of(world, process, *caller);
+                if *lists {
+                    self.list = world.list_entries(caller);
+                }
+                let is_forced = *is_forced;
+                let change = match charges {
+                    true => EntryChange::ChargeEstimate { is_forced },
+                    false => EntryChange::Discard { is_forced },
+                };
+                let is_mark = |entry: &&JournalEntry| {
+                    let is_discarded = *charges && entry.kind == EntryKind::Discarded;
+                    entry.kind == EntryKind::Dispatched || is_discarded
+                };
+                for entry in self.list.iter().filter(is_mark) {
+                    world.change_by_hand(caller, entry, change);
                 }
             }
             (Incident::Flush(which, time), Some(process)) => {

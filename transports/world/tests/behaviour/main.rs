@@ -13,6 +13,7 @@ mod story;
 
 mod contract;
 mod leases;
+mod marks;
 mod provider;
 mod recovery;
 mod sabotage;

@@ -91,6 +91,13 @@ fn random_scenarios_keep_the_invariants() {
             estimated,
             unknown,
             unseen,
+            marked,
+            not_marked,
+            left_marks,
+            told_marks,
+            charged_by_hand,
+            discarded,
+            left_to_owner,
             ..
         } = tally;
         let all = [
@@ -116,6 +123,13 @@ fn random_scenarios_keep_the_invariants() {
             estimated,
             unknown,
             unseen,
+            marked,
+            not_marked,
+            left_marks,
+            told_marks,
+            charged_by_hand,
+            discarded,
+            left_to_owner,
         ];
         assert!(all.iter().all(|count| *count > 0), "{tally:?}");
     }

@@ -87,7 +87,7 @@ caught! {
     a_cost_that_was_not_taken_in_silence_is_caught: SwallowsUntakenCosts => UntakenCostReported,
     a_cost_that_was_charged_for_less_in_silence_is_caught: SwallowsShortfalls => ShortfallReported,
     an_action_that_is_free_although_its_request_left_is_caught: ForgetsDispatches => DispatchedNotFree,
-    a_step_that_is_free_although_its_request_left_is_caught: ForgetsDispatchesOfSteps => StepStored,
+    a_step_that_is_free_although_its_request_left_is_caught: ForgetsDispatchesOfSteps => DispatchedNotFree,
     a_charge_for_a_request_that_the_provider_refused_is_caught: ForgetsRefusals => KnownCost,
     a_charge_for_an_action_whose_request_never_left_is_caught: DispatchesEverything => KnownCost,
     a_charge_of_what_is_on_hold_is_caught: ChargesWhatIsOnHold => KnownCost,
@@ -127,6 +127,11 @@ caught_in_session! {
     a_closed_session_that_ends_too_early_is_caught: EndsTooEarly => ClosedWithCosts,
     a_step_that_counts_as_charged_before_its_cost_is_stored_is_caught: ChargesStepsTooEarly => StepStored,
     a_total_of_a_run_that_is_not_stored_is_caught: LosesTotals => StepStored,
+    a_mark_that_is_not_stored_is_caught: LosesMarks => MarkStored,
+    a_mark_on_hold_that_is_removed_is_caught: RemovesMarksOnHold => MarkTold,
+    a_mark_that_nobody_is_told_of_is_caught: TellsNoMarks => MarkTold,
+    a_mark_that_no_flush_counts_is_caught: CountsNoMarks => MarkTold,
+    a_mark_that_is_charged_without_a_word_is_caught: ChargesMarks => KnownCost,
 }
 
 /// A journal with far more records than are settled at a time, under a key that is refused.

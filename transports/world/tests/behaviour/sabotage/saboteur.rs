@@ -226,7 +226,8 @@ impl Saboteur {
         match self.sabotage {
             Sabotage::NewKeyOnRetry if is_retry => rename(&mut call, "again"),
             Sabotage::NewKeyAfterRestart if is_resumed => rename(&mut call, "restarted"),
-            Sabotage::OtherBytesOnRetry if is_retry => {
+            // A first event may follow the commits.
+            Sabotage::OtherBytesOnRetry if is_retry && operation == Operation::CommitReservation => {
                 let text = String::from_utf8_lossy(call.request.body()).replacen('{', "{ ", 1);
                 *call.request.body_mut() = Bytes::from(text);
             }

@@ -2,18 +2,22 @@
 //! principals and end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_proto::Event;
 use cycles_proto::Reader;
 use cycles_proto::journal::JournalWrite;
+use cycles_proto::models::{Action, Amount, CommitRequest, Subject};
 use cycles_proto::outcome::StoreFailure;
+use cycles_proto::record::{JournalRecord, Purpose, RecordId};
 use cycles_proto::session::{
     Caller, Close, EndedStep, FlushKey, Key, Principal, ReservationKey, Scanned, Session, Step,
 };
 use cycles_proto::{Call, Error, Failure, FailureKind, Flushed, Now, Seed, Ticket, Urgency};
-use cycles_world::Machine;
+use cycles_sandbox::DEFAULT_TENANT;
+use cycles_world::{Machine, World};
 use http::Response;
 
 /// The misbehaviour of a session saboteur.
@@ -58,6 +62,16 @@ pub(crate) enum SessionSabotage {
     ChargesStepsTooEarly,
     /// The total of a run is not stored, but is said to be.
     LosesTotals,
+    /// A mark is not stored, but is said to be.
+    LosesMarks,
+    /// It removes the marks of actions that are on hold.
+    RemovesMarksOnHold,
+    /// It tells nobody of the marks that others left.
+    TellsNoMarks,
+    /// No flush counts them.
+    CountsNoMarks,
+    /// It charges them by itself.
+    ChargesMarks,
 }
 
 #[derive(Debug)]
@@ -162,9 +176,21 @@ impl Machine for SessionSaboteur {
                 self.withdrawn.insert(ticket);
                 Step::Withdraw(ticket)
             }
-            Step::Store(ticket, _, JournalWrite::PutRun(_)) if self.how == SessionSabotage::LosesTotals => {
+            // One that says that a step was dispatched is a mark as well.
+            Step::Store(ticket, _, JournalWrite::PutRun(total))
+                if self.how == SessionSabotage::LosesTotals && !total.body().contains("dispatched") =>
+            {
                 self.inner.handle_stored(now, ticket, Ok(()));
                 self.poll(now)
+            }
+            Step::Store(ticket, _, JournalWrite::PutMark(_)) if self.how == SessionSabotage::LosesMarks => {
+                self.inner.handle_stored(now, ticket, Ok(()));
+                self.poll(now)
+            }
+            Step::Store(ticket, principal, JournalWrite::LeaveMark(id))
+                if self.how == SessionSabotage::RemovesMarksOnHold =>
+            {
+                Step::Store(ticket, principal, JournalWrite::RemoveMark(id))
             }
             Step::Store(ticket, principal, write) => self.stores(ticket, principal, write),
             Step::Notify(_, Event::Panicked { .. }) if self.how == SessionSabotage::PanicsInSilence => {
@@ -209,6 +235,18 @@ impl Machine for SessionSaboteur {
     fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
         let scanned = scanned.map(|mut scanned| {
             scanned.has_claim |= self.how == SessionSabotage::TakesWhatIsClaimed;
+            match self.how {
+                SessionSabotage::TellsNoMarks => {
+                    let is_kept = |event: &Event| !matches!(event, Event::UnknownCostLeft { .. });
+                    scanned.events.retain(is_kept);
+                }
+                SessionSabotage::CountsNoMarks => scanned.unknown.clear(),
+                SessionSabotage::ChargesMarks => {
+                    let marks = scanned.unknown.iter();
+                    scanned.records.extend(marks.filter_map(|id| charged(id, now)));
+                }
+                _ => {}
+            }
             scanned
         });
         self.inner.handle_scanned(now, ticket, scanned)
@@ -302,6 +340,24 @@ impl Machine for SessionSaboteur {
             _ => left,
         }
     }
+}
+
+/// The record of the cost that a mark may stand for.
+fn charged(mark: &RecordId, now: Now) -> Option<JournalRecord> {
+    let amount = mark.actual.as_ref()?.1;
+    let purpose = Purpose {
+        subject: Subject::tenant(DEFAULT_TENANT),
+        action: Action::new("llm.completion", "model"),
+    };
+    JournalRecord::new(
+        &World::config().base_url,
+        &mark.reservation,
+        &Arc::new(purpose),
+        mark.key.clone(),
+        CommitRequest::builder().actual(Amount::tokens(amount)).build(),
+        now.wall,
+    )
+    .ok()
 }
 
 fn all_settled(mut flushed: Flushed) -> Flushed {

@@ -2,9 +2,14 @@
 //! contain the remains of a change after a crash. Names and contents are the same as on a real client's disk, because
 //! the core determines both.
 
+mod by_hand;
+
+pub(crate) use self::by_hand::ChangeByHand;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +19,7 @@ use cycles_proto::journal::{
     self, ChangeFailure, FileOp, Found, JournalRecord, JournalWrite, Memory, Next, OpOutcome, OpResult,
     Owner, RecordId, Seen, StoreFailure,
 };
+use cycles_proto::session::Scanned;
 use sha2::{Digest as _, Sha256};
 
 /// How a journal handles changes.
@@ -38,6 +44,8 @@ pub struct Journal {
     ended: BTreeSet<u32>,
     health: JournalHealth,
     ignores_keys: bool,
+    leaves_marks: bool,
+    takes_owners_for_gone: bool,
     quarantined: Vec<Quarantined>,
 }
 
@@ -89,6 +97,13 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Notes a change that a person has made.
+    pub(crate) fn note(&mut self, changed: &journal::Changed) {
+        self.seen.note(changed);
+    }
+}
+
 impl Journal {
     /// The directory for the records of this configuration's server and principal.
     ///
@@ -112,6 +127,16 @@ impl Journal {
     /// From now on, confuses the records of different costs of one reservation, to test that a world detects it.
     pub fn ignore_keys(&mut self) {
         self.ignores_keys = true;
+    }
+
+    /// From now on, leaves a mark beside the record that is to take its place, to test that a world detects it.
+    pub fn leave_marks_beside_records(&mut self) {
+        self.leaves_marks = true;
+    }
+
+    /// From now on, takes every owner of a mark for gone, to test that a world detects it.
+    pub fn take_owners_for_gone(&mut self) {
+        self.takes_owners_for_gone = true;
     }
 
     /// Adds a file with any content.
@@ -153,7 +178,10 @@ impl Journal {
 
     /// Makes a change.
     pub(crate) fn apply(&mut self, client: &mut Client, write: &JournalWrite) -> Result<(), StoreFailure> {
-        let change = journal::change(write, &client.base_url, &client.seen);
+        let nothing = Seen::default();
+        let leaves_mark = self.leaves_marks && matches!(write, JournalWrite::Put(_));
+        let seen = if leaves_mark { &nothing } else { &client.seen };
+        let change = journal::change(write, &client.base_url, seen);
         let changed = change.run(|op| self.execute_for(client, write.id(), op));
         let changed = changed.map_err(|failure: ChangeFailure| failure.into_store_failure(|why| why))?;
         client.seen.note(&changed);
@@ -200,20 +228,27 @@ impl Journal {
         }
     }
 
-    /// The records that this client has to settle. Quarantines files that are not records.
-    pub(crate) fn scan(&mut self, client: &mut Client) -> Vec<JournalRecord> {
-        let scan = journal::scan(&client.base_url).run(|op| self.execute(client, op));
+    /// What this client finds in its directory. Quarantines files that are not records.
+    pub(crate) fn scan(&mut self, client: &mut Client) -> Scanned {
+        let found = journal::read(&client.base_url, false, &client.seen).run(|op| self.execute(client, op));
         // Reading a directory in memory never fails.
-        let Ok(scan) = scan else { return Vec::new() };
-        client.seen.note_scan(&scan);
-        let quarantined = scan.problems.into_iter().filter_map(|problem| {
+        let Ok(found) = found else {
+            return Scanned::default();
+        };
+        let mut scanned = Scanned::default();
+        scanned.events = found.events(&mut client.seen, Path::new(&client.directory));
+        scanned.quarantined = found.quarantined();
+        scanned.unread = found.unread();
+        scanned.unknown = found.unknown(&client.seen);
+        let quarantined = found.problems().iter().filter_map(|problem| {
             Some(Quarantined {
                 name: problem.file.to_str()?.to_owned(),
-                problem: problem.invalid?,
+                problem: problem.invalid.clone()?,
             })
         });
         self.quarantined.extend(quarantined);
-        scan.records
+        scanned.records = found.into_records();
+        scanned
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
@@ -263,10 +298,12 @@ impl Journal {
             return Ok(OpOutcome::IsSo(!self.ended.contains(&process)));
         }
         if let FileOp::LookForOwner { owner } = &op {
-            return Ok(OpOutcome::Owner(match self.has_owner_ended(owner) {
-                true => Owner::Gone,
-                false => Owner::Running,
-            }));
+            return Ok(OpOutcome::Owner(
+                match self.takes_owners_for_gone || self.has_owner_ended(owner) {
+                    true => Owner::Gone,
+                    false => Owner::Running,
+                },
+            ));
         }
         self.open(&client.directory).execute(client.process, op)
     }
@@ -296,180 +333,4 @@ fn as_if_of(id: &RecordId, bytes: Bytes) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
-    use cycles_proto::UnixMillis;
-    use std::sync::Arc;
-
-    use cycles_proto::journal::Aside;
-    use cycles_proto::journal::record::{Purpose, legacy_file_name, waiting_file_name};
-    use cycles_proto::models::{Action, Amount, CommitRequest, ReservationId, Subject};
-
-    use super::*;
-    use crate::World;
-
-    fn fresh() -> (Journal, Client) {
-        (Journal::default(), Client::new(&World::config(), 0))
-    }
-
-    fn record(id: &str) -> JournalRecord {
-        record_with_key(id, "key")
-    }
-
-    fn record_with_key(id: &str, key: &str) -> JournalRecord {
-        let commit = CommitRequest::builder().actual(Amount::tokens(1)).build();
-        let purpose = Purpose {
-            subject: Subject::tenant("acme"),
-            action: Action::new("k", "n"),
-        };
-        let config = World::config();
-        JournalRecord::new(
-            &config.base_url,
-            &id.into(),
-            &Arc::new(purpose),
-            key.into(),
-            commit,
-            UnixMillis(0),
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn what_is_settled_takes_its_old_file_with_it_and_nobody_elses() {
-        let [slash, line] = ["rsv/a", "rsv_a"].map(ReservationId::from);
-        let (mut journal, mut client) = fresh();
-        journal.put_file(
-            &client.directory,
-            &legacy_file_name(&slash),
-            record("rsv/a").to_json(),
-        );
-        journal
-            .apply(&mut client, &JournalWrite::Put(record("rsv_a")))
-            .unwrap();
-        journal
-            .apply(
-                &mut client,
-                &JournalWrite::Remove(record(line.as_str()).id().clone()),
-            )
-            .unwrap();
-        assert_eq!(
-            journal.pending(),
-            ["rsv_a.json"],
-            "the old file belongs to the other one"
-        );
-        journal
-            .apply(
-                &mut client,
-                &JournalWrite::Remove(record(slash.as_str()).id().clone()),
-            )
-            .unwrap();
-        assert_eq!(journal.files().count(), 0);
-    }
-
-    #[test]
-    fn a_change_of_one_cost_leaves_another_of_the_same_reservation_alone() {
-        let [first, second] = ["K1", "K2"].map(|key| record_with_key("r", key));
-        let put = |record: &JournalRecord| JournalWrite::Put(record.clone());
-        let keys = |journal: &mut Journal, client: &mut Client| -> Vec<String> {
-            let records = journal.scan(client);
-            records
-                .iter()
-                .map(|record| record.id().key.as_str().to_owned())
-                .collect()
-        };
-        let (mut journal, mut client) = fresh();
-        for record in [&first, &second, &second, &first] {
-            journal.apply(&mut client, &put(record)).unwrap();
-        }
-        assert_eq!(keys(&mut journal, &mut client), ["K1", "K2"]);
-        assert!(
-            journal
-                .files()
-                .any(|(_, name, _)| name == waiting_file_name(second.id()))
-        );
-        journal
-            .apply(&mut client, &JournalWrite::Remove(first.id().clone()))
-            .unwrap();
-        assert_eq!(keys(&mut journal, &mut client), ["K2"]);
-        assert_eq!(
-            journal.pending(),
-            [file_name(&"r".into())],
-            "and has the name by now"
-        );
-        for record in [&second, &first] {
-            let aside = JournalWrite::SetAside(record.clone(), Aside::Rejected);
-            journal.apply(&mut client, &aside).unwrap();
-        }
-        let rejected = journal.files().filter(|(_, name, _)| name.ends_with(".rejected"));
-        assert_eq!(rejected.count(), 2);
-        assert!(journal.is_quiet());
-    }
-
-    #[test]
-    fn a_torn_write_leaves_the_record_that_was_there() {
-        let (mut journal, mut client) = fresh();
-        let put = JournalWrite::Put(record("r"));
-        journal.apply(&mut client, &put).unwrap();
-        journal.crash_during(&client, &put, Remains::Torn, 7);
-        assert_eq!(journal.scan(&mut client).len(), 1);
-        assert!(journal.quarantined().is_empty());
-        let (mut journal, mut client) = fresh();
-        journal.crash_during(&client, &put, Remains::Torn, 7);
-        assert!(journal.scan(&mut client).is_empty());
-        assert_eq!(journal.quarantined().len(), 1);
-        assert!(journal.files().all(|(_, name, _)| name.ends_with(".corrupt")));
-    }
-
-    #[test]
-    fn a_crash_between_two_operations_leaves_the_old_record_or_the_new_one_to_the_next_process() {
-        let old = record("r");
-        let new = old.clone().into_event().unwrap();
-        for operations in 0..12 {
-            let (mut journal, mut client) = fresh();
-            journal
-                .apply(&mut client, &JournalWrite::Put(old.clone()))
-                .unwrap();
-            let put = JournalWrite::Put(new.clone());
-            journal.crash_during(&client, &put, Remains::After(operations), 7);
-            journal.end(&client);
-            let mut next = Client::new(&World::config(), 1);
-            let found = journal.scan(&mut next);
-            let found: Vec<_> = found.iter().map(JournalRecord::to_json).collect();
-            assert!(
-                found == [old.to_json()] || found == [new.to_json()],
-                "{operations}: {found:?}"
-            );
-            assert_eq!(
-                journal.pending(),
-                [file_name(old.reservation_id())],
-                "{operations}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_journal_that_fails_writes_nothing_and_one_that_lies_writes_all() {
-        let (mut journal, mut client) = fresh();
-        let put = JournalWrite::Put(record("r"));
-        journal.set_health(JournalHealth::Fails);
-        assert!(journal.apply(&mut client, &put).is_err());
-        assert_eq!(journal.files().count(), 0);
-        journal.set_health(JournalHealth::WorksButReportsFailure);
-        assert!(journal.apply(&mut client, &put).is_err());
-        assert_eq!(journal.pending().len(), 1);
-    }
-
-    #[test]
-    fn records_of_another_server_are_left_alone() {
-        let (mut journal, mut client) = fresh();
-        journal
-            .apply(&mut client, &JournalWrite::Put(record("r")))
-            .unwrap();
-        let elsewhere = CyclesConfig::new("cyc_live_1", "http://elsewhere.test").unwrap();
-        let mut elsewhere = Client {
-            directory: client.directory,
-            ..Client::new(&elsewhere, 1)
-        };
-        assert!(journal.scan(&mut elsewhere).is_empty());
-        assert_eq!(journal.pending().len(), 1);
-    }
-}
+mod tests;
