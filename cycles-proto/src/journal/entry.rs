@@ -250,7 +250,7 @@ impl fmt::Display for JournalEntry {
             }
         }
         match (self.kind, self.mode) {
-            (EntryKind::Dispatched, _) => f.write_str(" at most, about")?,
+            (EntryKind::Dispatched, _) => f.write_str(" estimated")?,
             (_, Some(mode)) => write!(f, ", {mode}")?,
             (_, None) => {}
         }
