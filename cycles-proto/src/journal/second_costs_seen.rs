@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::change::Changed;
 use super::owned_file::{OwnFile, Owned, without_amount};
-use super::record::RecordId;
+use super::record::{RecordId, key_of_steps};
 use super::scan_result::Scan;
 
 /// What a client knows about its directory: which second costs wait in it, and which of them it has reported. One per
@@ -19,7 +19,7 @@ pub struct Seen {
     told: BTreeSet<RecordId>,
     /// The runs and marks of this client that have a file.
     owned: BTreeMap<RecordId, Owned>,
-    /// The marks that this client has left behind.
+    /// The marks that this client has left behind, or may leave behind.
     left: BTreeSet<RecordId>,
     /// The marks of others that were reported.
     told_marks: BTreeSet<RecordId>,
@@ -39,11 +39,21 @@ impl Seen {
             }
         }
         match &changed.owned {
-            Some((id, Some(kind))) => drop(self.owned.insert(id.clone(), *kind)),
-            Some((id, None)) => drop(self.owned.remove(id)),
+            Some((id, Some(kind))) => {
+                self.owned.insert(id.clone(), *kind);
+                // Noted before they may be left behind: a scan may find them in that moment.
+                self.left.extend(marks_of(id));
+            }
+            Some((id, None)) => {
+                self.owned.remove(id);
+                for mark in marks_of(id) {
+                    if changed.left.as_ref() != Some(&mark) {
+                        self.left.remove(&mark);
+                    }
+                }
+            }
             None => {}
         }
-        self.left.extend(changed.left.clone());
     }
 
     /// The file of this client for this run or mark.
@@ -53,7 +63,7 @@ impl Seen {
         Some(OwnFile { kind, id })
     }
 
-    /// Whether this client has left this mark behind, and reported it then.
+    /// Whether this client has left this mark behind, and reports it by itself.
     pub(super) fn has_left(&self, id: &RecordId) -> bool {
         self.left.contains(&without_amount(id))
     }
@@ -95,4 +105,10 @@ impl Seen {
     pub(super) fn note_reading(&mut self) -> bool {
         !core::mem::replace(&mut self.was_read, true)
     }
+}
+
+/// The marks that the owner of this run or mark may leave behind.
+fn marks_of(id: &RecordId) -> [RecordId; 2] {
+    let of_steps = RecordId::new(id.reservation.clone(), key_of_steps(&id.key), None);
+    [id.clone(), of_steps]
 }

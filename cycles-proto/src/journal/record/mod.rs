@@ -259,18 +259,14 @@ impl JournalRecord {
     pub(in crate::journal) fn mark_of_steps(&self) -> Option<Self> {
         let total = self.actual()?;
         let estimate = dispatched_steps_in(self.body()).filter(|estimate| *estimate > 0)?;
-        let mut key = String::new();
-        push_hex(
-            &mut key,
-            &Sha256::digest(format!("{}\n{DISPATCHED}", self.id.key.as_str())),
-        );
+        let key = key_of_steps(&self.id.key);
         let commit = CommitRequest::builder()
             .actual(Amount::new(total.unit, estimate))
             .metadata(estimated())
             .build();
         let purpose = Arc::new(self.purpose()?);
         let (url, reservation) = (&self.base_url, &self.reservation_id);
-        let mark = Self::new(url, reservation, &purpose, key.into(), commit, self.recorded_at());
+        let mark = Self::new(url, reservation, &purpose, key, commit, self.recorded_at());
         Some(mark.ok()?.into_event()?.into_mark())
     }
 
@@ -298,6 +294,16 @@ impl JournalRecord {
         self.not_before_ms = None;
         Some(self)
     }
+}
+
+/// The key of the mark of a run's steps, if the run is settled under this key.
+pub(in crate::journal) fn key_of_steps(run: &IdempotencyKey) -> IdempotencyKey {
+    let mut key = String::new();
+    push_hex(
+        &mut key,
+        &Sha256::digest(format!("{}\n{DISPATCHED}", run.as_str())),
+    );
+    key.into()
 }
 
 /// What a record has to do with the mark of a dispatched action.
