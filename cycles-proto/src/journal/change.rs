@@ -68,12 +68,12 @@ pub fn change<'a>(
             JournalWrite::PutRun(total) => put_owned(&files, Owned::Run, total).await,
             JournalWrite::PutMark(mark) => put_owned(&files, Owned::Mark, mark).await,
             JournalWrite::RemoveMark(_) => remove_mark(&files, own).await,
-            JournalWrite::LeaveMark(_) => match &own {
-                Some(own) => leave_mark(&files, own).await,
+            JournalWrite::LeaveMark(record) => match &own {
+                Some(own) => leave_mark(&files, own, record).await,
                 None => Ok(Changed::default()),
             },
             JournalWrite::Put(record) => put(&files, record, own).await,
-            JournalWrite::Remove(id) => remove(&files, id, next, own).await,
+            JournalWrite::Remove(record) => remove(&files, record, next, own).await,
             JournalWrite::SetAside(record, aside) => set_aside(&files, record, *aside, next, own).await,
         };
         changed.map_err(|why| ChangeFailure {
@@ -96,12 +96,10 @@ async fn put(files: &Files<'_>, record: &JournalRecord, own: Option<OwnFile>) ->
         result => result,
     };
     let waits = result.map_err(|cause| OpFailure::of("write the record", &home, cause))?;
-    let is_run = own.as_ref().is_some_and(|own| own.kind == Owned::Run);
-    let left = record.mark_of_steps().filter(|_| is_run);
     Ok(Changed {
         waiting: waits.then(|| (record.id().clone(), true)).into_iter().collect(),
+        left: own.as_ref().and_then(|own| own.left_by(record)),
         owned: own.map(|own| (own.id, None)),
-        left: left.map(|left| without_amount(left.id())),
         needs_sync: true,
     })
 }
@@ -149,15 +147,15 @@ pub(super) async fn place(
 /// force.
 async fn remove(
     files: &Files<'_>,
-    id: &RecordId,
+    record: &JournalRecord,
     next: Option<RecordId>,
     own: Option<OwnFile>,
 ) -> Result<Changed, OpFailure> {
+    let id = record.id();
     // First, because the other one has the final cost.
-    let left = match &own {
-        Some(own) => end_owned(files, own).await?,
-        None => None,
-    };
+    if let Some(own) = &own {
+        end_owned(files, own, record).await?;
+    }
     for name in places(id).into_iter().chain(stale(id)) {
         let removed = match Temp::take(files, &name, id).await {
             Ok(Some(temp)) => temp.remove(files).await,
@@ -168,8 +166,8 @@ async fn remove(
     }
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
+        left: own.as_ref().and_then(|own| own.left_by(record)),
         owned: own.map(|own| (own.id, None)),
-        left,
         // If the record comes back, it is sent under its old key, so it counts once.
         needs_sync: false,
     })
@@ -229,8 +227,8 @@ async fn set_aside(
     }
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
+        left: own.as_ref().and_then(|own| own.left_by(record)),
         owned: own.map(|own| (own.id, None)),
-        left: None,
         needs_sync: true,
     })
 }
@@ -325,7 +323,7 @@ impl Changed {
     /// The change of a mark that this client has left behind.
     pub(super) fn of_left_mark(own: &RecordId, left: Option<RecordId>) -> Self {
         Self {
-            left: left.map(|left| without_amount(&left)),
+            left,
             ..Self::of_owned(own, None)
         }
     }

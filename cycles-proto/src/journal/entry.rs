@@ -32,6 +32,9 @@ pub struct JournalEntry {
     /// The cost, or the estimate of a [dispatched](EntryKind::Dispatched) action; also `None` in a record of another
     /// program that does not express it in the protocol's terms.
     pub actual: Option<Amount>,
+    /// Of a [run](EntryKind::Run): the estimates of its steps whose requests have left and whose cost is not in the total.
+    /// Once the run's process is gone, the next scan makes them a [mark](EntryKind::Dispatched).
+    pub dispatched: Option<Amount>,
     /// Who spent it; `None` if the record has no body for an event.
     pub subject: Option<Subject>,
     /// What it was spent on; `None` likewise.
@@ -162,12 +165,14 @@ impl JournalEntry {
     pub(super) fn of_record(kind: EntryKind, name: PathBuf, record: &JournalRecord, now: UnixMillis) -> Self {
         let purpose = record.purpose();
         let (subject, action) = purpose.map(|purpose| (purpose.subject, purpose.action)).unzip();
+        let of_steps = (kind == EntryKind::Run).then(|| record.mark_of_steps()).flatten();
         let recorded_at = Some(record.recorded_at()).filter(|at| at.0 > 0);
         let pause = record.not_before(now).filter(|until| *until > now);
         Self {
             reservation_id: Some(record.reservation_id().clone()),
             idempotency_key: record.idempotency_key().cloned(),
             actual: record.actual(),
+            dispatched: of_steps.and_then(|mark| mark.actual()),
             subject,
             action,
             mode: Some(record.mode()),
@@ -208,6 +213,7 @@ impl JournalEntry {
             reservation_id: None,
             idempotency_key: None,
             actual: None,
+            dispatched: None,
             subject: None,
             action: None,
             mode: None,
@@ -248,6 +254,10 @@ impl fmt::Display for JournalEntry {
                 Some(actual) => write!(f, " {} {}", actual.amount, shortened(actual.unit.as_str()))?,
                 None => f.write_str(" of an unknown amount")?,
             }
+        }
+        if let Some(dispatched) = &self.dispatched {
+            let unit = shortened(dispatched.unit.as_str());
+            write!(f, " and {} {unit} dispatched", dispatched.amount)?;
         }
         match (self.kind, self.mode) {
             (EntryKind::Dispatched, _) => f.write_str(" estimated")?,

@@ -10,9 +10,9 @@
 //!
 //! let mut files = Memory::default();
 //! let mut seen = Seen::default();
-//! let settled = JournalWrite::Remove(RecordId::new("rsv_1", "key", None));
+//! let not_charged = JournalWrite::RemoveMark(RecordId::new("rsv_1", "key", None));
 //! // A driver with a disk executes each operation there.
-//! let changed = journal::change(&settled, "http://localhost:7878", &seen).run(|op| files.execute(1, op));
+//! let changed = journal::change(&not_charged, "http://localhost:7878", &seen).run(|op| files.execute(1, op));
 //! seen.note(&changed?);
 //! # Ok::<(), journal::ChangeFailure>(())
 //! ```

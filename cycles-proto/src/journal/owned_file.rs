@@ -34,6 +34,18 @@ pub(super) struct OwnFile {
     pub(super) id: RecordId,
 }
 
+impl OwnFile {
+    /// The mark that is left behind when this file ends with that record: that of an action, or that of the steps of a
+    /// run.
+    pub(super) fn left_by(&self, record: &JournalRecord) -> Option<RecordId> {
+        let left = match self.kind {
+            Owned::Mark => record.dispatched().map(|_| record.id().clone()),
+            Owned::Run => record.mark_of_steps().map(|mark| mark.id().clone()),
+        };
+        left.map(|id| without_amount(&id))
+    }
+}
+
 /// The file of the run that is settled under this key, while `owner` runs it: `v2-<sha256 of the reservation's id>.<half
 /// of the sha256 of the key>.<owner>.run`.
 pub fn run_file_name(reservation_and_key: &RecordId, owner: &str) -> String {
@@ -211,49 +223,45 @@ pub(super) async fn remove_owned(files: &Files<'_>, own: &OwnFile) -> Result<(),
     removed.map_err(|cause| OpFailure::of(own.kind.removing(), &name, cause))
 }
 
-/// Removes the file, because its cost is settled. What the total of a run says about dispatched steps is kept; its id is
-/// returned then.
-pub(super) async fn end_owned(files: &Files<'_>, own: &OwnFile) -> Result<Option<RecordId>, OpFailure> {
-    let mut left = None;
+/// Removes the file, because the cost in that record is settled. What it says about dispatched steps is kept.
+pub(super) async fn end_owned(
+    files: &Files<'_>,
+    own: &OwnFile,
+    settled: &JournalRecord,
+) -> Result<(), OpFailure> {
     if own.kind == Owned::Run {
-        let name = own_name(files, own.kind, &own.id).await;
-        let name = name.map_err(|cause| OpFailure::of_directory("use", cause))?;
-        let file = files.read(&name).await;
-        if let File::Record(total) = file.map_err(|cause| OpFailure::of("read the record", &name, cause))? {
-            let kept = leave_steps(files, &total).await;
-            let kept = kept.map_err(|cause| OpFailure::of(Owned::Mark.writing(), &name, cause))?;
-            left = kept.map(|mark| without_amount(mark.id()));
-        }
+        let kept = leave_steps(files, settled).await;
+        let home = file_name(settled.reservation_id());
+        kept.map_err(|cause| OpFailure::of(Owned::Mark.writing(), home.as_ref(), cause))?;
     }
-    remove_owned(files, own).await.map(|()| left)
+    remove_owned(files, own).await
 }
 
-/// Keeps the mark of an action, or of the steps of a run, that has ended without a cost: this client no longer owns it.
-pub(super) async fn leave_mark(files: &Files<'_>, own: &OwnFile) -> Result<Changed, OpFailure> {
+/// Keeps the mark of an action, or of the steps of the run with this total, that has ended without a cost: this client
+/// no longer owns it.
+pub(super) async fn leave_mark(
+    files: &Files<'_>,
+    own: &OwnFile,
+    record: &JournalRecord,
+) -> Result<Changed, OpFailure> {
     let name = own_name(files, own.kind, &own.id).await;
     let left = match (&name, own.kind) {
         (Err(error), _) => Err(error.kind().into()),
-        (Ok(name), Owned::Mark) => {
-            let left = leave(files, &mut Temp::at(name.clone()), &own.id).await;
-            left.map(|()| Some(own.id.clone()))
-        }
-        (Ok(name), Owned::Run) => leave_marks_of_run(files, name).await,
+        (Ok(name), Owned::Mark) => leave(files, &mut Temp::at(name.clone()), &own.id).await,
+        (Ok(name), Owned::Run) => leave_run(files, name, record).await,
     };
     let name = name.unwrap_or_else(|_| file_name(&own.id.reservation).into());
-    let left = left.map_err(|cause| OpFailure::of("rename", &name, cause))?;
-    Ok(Changed::of_left_mark(&own.id, left))
+    left.map_err(|cause| OpFailure::of("rename", &name, cause))?;
+    Ok(Changed::of_left_mark(&own.id, own.left_by(record)))
 }
 
-/// Makes the marks in a run's file one of their own, and removes that file if its total is 0.
-async fn leave_marks_of_run(files: &Files<'_>, name: &OsStr) -> io::Result<Option<RecordId>> {
-    let File::Record(total) = files.read(name).await? else {
-        return Ok(None);
-    };
-    let left = leave_steps(files, &total).await?;
-    if costs_nothing(&total) {
-        files.remove(name).await?;
+/// Makes what the total of a run says about its steps a mark, and then removes the run's file, unless it has a cost.
+async fn leave_run(files: &Files<'_>, name: &OsStr, total: &JournalRecord) -> io::Result<()> {
+    leave_steps(files, total).await?;
+    match files.read(name).await? {
+        File::Record(there) if !costs_nothing(&there) => Ok(()),
+        File::Record(_) | File::Invalid(_) | File::Nothing => files.remove(name).await,
     }
-    Ok(left.map(|mark| mark.id().clone()))
 }
 
 /// Whether this is the total of a run none of whose steps has cost anything.

@@ -21,10 +21,12 @@ pub enum JournalWrite {
     PutMark(JournalRecord),
     /// The request costs nothing, or its cost is settled: remove the mark, if it exists.
     RemoveMark(RecordId),
-    /// The action has ended, and nobody knows what it cost: keep the mark, if it exists, for a person.
-    LeaveMark(RecordId),
-    /// The cost is settled: remove its record.
-    Remove(RecordId),
+    /// The action, or the run with this total, has ended without a cost, and nobody knows what it spent: keep the mark,
+    /// if it exists, for a person.
+    LeaveMark(JournalRecord),
+    /// The cost is settled: remove its record. What the total of a run says about its steps becomes a mark, unless the
+    /// record has made it one before.
+    Remove(JournalRecord),
     /// The cost cannot be settled: keep its record under another name, where a person finds it and no replay does. If
     /// there is no record, write this one.
     SetAside(JournalRecord, Aside),
@@ -34,10 +36,13 @@ impl JournalWrite {
     /// The cost that the change concerns.
     pub fn id(&self) -> &RecordId {
         match self {
-            Self::Put(record) | Self::PutRun(record) | Self::PutMark(record) | Self::SetAside(record, _) => {
-                record.id()
-            }
-            Self::Remove(id) | Self::RemoveMark(id) | Self::LeaveMark(id) => id,
+            Self::Put(record)
+            | Self::PutRun(record)
+            | Self::PutMark(record)
+            | Self::LeaveMark(record)
+            | Self::Remove(record)
+            | Self::SetAside(record, _) => record.id(),
+            Self::RemoveMark(id) => id,
         }
     }
 
@@ -46,9 +51,23 @@ impl JournalWrite {
     pub(super) fn id_of_owned(&self) -> RecordId {
         match self {
             Self::Put(record) | Self::SetAside(record, _) => record.mark_id(),
-            Self::PutRun(record) | Self::PutMark(record) => without_amount(record.id()),
-            Self::Remove(id) | Self::RemoveMark(id) | Self::LeaveMark(id) => without_amount(id),
+            Self::PutRun(record) | Self::PutMark(record) | Self::LeaveMark(record) | Self::Remove(record) => {
+                without_amount(record.id())
+            }
+            Self::RemoveMark(id) => without_amount(id),
         }
+    }
+
+    /// The mark that this change leaves for a person, if it leaves one.
+    pub(crate) fn mark_left(&self) -> Option<RecordId> {
+        let record = match self {
+            Self::LeaveMark(mark) if mark.dispatched().is_some() => return Some(mark.id().clone()),
+            Self::Put(total) | Self::LeaveMark(total) | Self::SetAside(total, _) | Self::Remove(total) => {
+                total
+            }
+            Self::PutRun(_) | Self::PutMark(_) | Self::RemoveMark(_) => return None,
+        };
+        Some(record.mark_of_steps()?.id().clone())
     }
 
     /// What it means for the cost if the change cannot be made, as a sentence.

@@ -19,7 +19,9 @@ pub struct Flushed {
     /// - every attempt failed, and the journal is switched off or could not be written
     ///   ([`Event::CostUnrecorded`](super::Event::CostUnrecorded));
     /// - a cost, or an item of a stream, was not accepted ([`Event::CostNotTaken`](super::Event::CostNotTaken));
-    /// - nobody knows the cost, and the policy is not to charge it ([`Event::CostUnknown`](super::Event::CostUnknown)).
+    /// - nobody knows the cost, and the policy is not to charge it ([`Event::CostUnknown`](super::Event::CostUnknown)). If
+    ///   it has a [durable mark](crate::Session::dispatched_durably), it counts until a person charges or discards that
+    ///   with this client.
     pub unrecorded: usize,
     /// Costs of this process that were not charged in full: the budget had no more and the overage policy permits
     /// that, or the server charged another unit ([`Event::ChargedLess`](super::Event::ChargedLess)).

@@ -89,9 +89,9 @@ impl fmt::Display for RunExhausted {
         write_step(f, self.step.as_deref())?;
         write!(
             f,
-            " asks for {asked} (of {reserved}, finished steps cost {charged}, and {kept} are kept; open steps hold the rest). The \
-             step did not run, and the ledger was not asked. Ask for less, wait until open steps end, or reserve more \
-             for the next run"
+            " asks for {asked} (of {reserved}, finished steps cost {charged}, and {kept} are kept; open steps and \
+             those whose cost nobody knows hold the rest). The step did not run, and the ledger was not asked. Ask for less, \
+             wait until open steps end, or reserve more for the next run"
         )
     }
 }

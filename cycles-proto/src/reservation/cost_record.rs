@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::common::Common;
 use crate::journal::record::JournalRecord;
-use crate::models::{Amount, CommitRequest, IdempotencyKey, InvalidRequest, ReservationId};
+use crate::models::{Amount, CommitRequest, InvalidRequest, ReservationId};
 use crate::outcome::{Event, InvalidCommit, ReservationInfo};
 use crate::time::Now;
 
@@ -23,7 +23,7 @@ impl Common {
                 key.check().map_err(InvalidCommit::Invalid)?;
                 key.clone()
             }
-            None => self.commit_key(),
+            None => self.seed.idempotency_key("commit", 0),
         };
         let purpose = Arc::clone(&self.info()?.purpose);
         let (events, base_url) = (&mut self.events, &self.config.base_url);
@@ -52,11 +52,6 @@ impl Common {
                 .for_each(&mut tell);
         }
         record(request)
-    }
-
-    /// The key of a commit that has none of its own.
-    pub(super) fn commit_key(&self) -> IdempotencyKey {
-        self.seed.idempotency_key("commit", 0)
     }
 
     /// Checks that an amount may be charged to the reservation.

@@ -42,6 +42,11 @@ impl Reservation {
         }
     }
 
+    /// Whether it is or was a run of this process.
+    pub(crate) fn was_run(&self) -> bool {
+        self.common.run().is_some()
+    }
+
     /// Whether the ledger has not decided about the reservation yet.
     pub(crate) fn is_undecided(&self) -> bool {
         matches!(self.phase, Phase::Reserving(_) | Phase::Verifying(_))

@@ -8,8 +8,8 @@ use super::Reservation;
 use super::common::Common;
 use super::held::Held;
 use crate::dispatch::Dispatches;
+use crate::journal::JournalWrite;
 use crate::journal::record::JournalRecord;
-use crate::journal::{JournalWrite, RecordId};
 use crate::meter::estimated;
 use crate::models::{CommitRequest, IdempotencyKey};
 use crate::outcome::{Event, InvalidCommit, NotMarked, Outcome, StoreFailure};
@@ -20,9 +20,10 @@ use crate::time::Now;
 /// The mark of an action. Its changes are made one after another.
 #[derive(Debug)]
 pub(super) struct Mark {
-    id: RecordId,
-    /// `None` if the mark is a part of the total of a run, which only has to be ended.
-    record: Option<JournalRecord>,
+    /// The record of the estimate; or the total of a run that has ended, of which the marks of its steps are a part.
+    record: JournalRecord,
+    /// Whether it covers all that may have been spent without being charged.
+    is_all: bool,
     /// What is to be done next.
     next: Option<Change>,
     /// What is being done.
@@ -41,8 +42,8 @@ enum Change {
 impl Mark {
     fn new(record: JournalRecord) -> Self {
         Self {
-            id: record.id().clone(),
-            record: Some(record),
+            record,
+            is_all: true,
             next: Some(Change::Put),
             storing: None,
             written: None,
@@ -51,10 +52,10 @@ impl Mark {
 
     /// The stored total of a run that ends without a record of its cost: what it says about dispatched steps is all that
     /// is known.
-    pub(super) fn of_run(id: RecordId) -> Self {
+    pub(super) fn of_run(total: JournalRecord, is_all: bool) -> Self {
         Self {
-            id,
-            record: None,
+            record: total,
+            is_all,
             next: None,
             storing: None,
             written: Some(Ok(())),
@@ -80,7 +81,7 @@ impl Mark {
 impl Common {
     /// The key of the mark, if there may be a file of it.
     pub(super) fn mark_key(&self) -> Option<&IdempotencyKey> {
-        Some(&self.mark()?.id.key)
+        Some(&self.mark()?.record.id().key)
     }
 
     /// Removes the mark: its action costs nothing.
@@ -127,11 +128,10 @@ impl Common {
         let mark = self.mark_mut()?;
         let change = mark.next.take()?;
         mark.storing = Some((ticket, change));
-        let id = mark.id.clone();
-        let write = match (change, &mark.record) {
-            (Change::Put, Some(record)) => JournalWrite::PutMark(record.clone()),
-            (Change::Put | Change::Remove, _) => JournalWrite::RemoveMark(id),
-            (Change::Leave, _) => JournalWrite::LeaveMark(id),
+        let write = match change {
+            Change::Put => JournalWrite::PutMark(mark.record.clone()),
+            Change::Remove => JournalWrite::RemoveMark(mark.record.id().clone()),
+            Change::Leave => JournalWrite::LeaveMark(mark.record.clone()),
         };
         Some(Step::Store(ticket, write))
     }
@@ -142,7 +142,7 @@ impl Common {
         let Some((_, change)) = mark.storing.take_if(|(waited_for, _)| *waited_for == ticket) else {
             return false;
         };
-        let reservation_id = mark.id.reservation.clone();
+        let reservation_id = mark.record.reservation_id().clone();
         match (change, mark.next) {
             (Change::Put, _) => {
                 let is_made = stored.as_ref().map_or_else(|failure| failure.is_made, |()| true);
@@ -201,6 +201,14 @@ impl Reservation {
 
 /// Steps of a run, whose marks are a part of its stored total.
 impl Reservation {
+    /// Whether the mark that it leaves covers all that may have been spent without being charged.
+    pub(crate) fn is_all_marked(&self) -> bool {
+        match self.phase.holding().and_then(|held| held.run.as_ref()) {
+            Some(run) => run.is_all_marked(),
+            None => self.common.mark().is_some_and(|mark| mark.is_all),
+        }
+    }
+
     /// Like [`dispatched_durably`](Self::dispatched_durably), for a step. Returns the number of the total that says so.
     pub(crate) fn step_dispatched_durably(&mut self, now: Now, step: u64) -> Result<u64, NotMarked> {
         self.at(now);

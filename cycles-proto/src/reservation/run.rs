@@ -12,8 +12,8 @@ use super::held::Held;
 use super::mark::Mark;
 use super::{Phase, Reservation};
 use crate::dispatch::Unreported;
+use crate::journal::JournalWrite;
 use crate::journal::record::JournalRecord;
-use crate::journal::{JournalWrite, RecordId};
 use crate::models::{Amount, CommitRequest, InvalidRequest};
 use crate::outcome::{
     ActualSource, Error, Event, InvalidCommit, OperationKind, ReleaseReason, RunEnd, RunExhausted, RunOver,
@@ -310,7 +310,8 @@ impl Held {
             heartbeat.retire(&mut scene);
         }
         let run = self.run.as_mut()?;
-        if !run.is_due() || !common.config.journal_enabled {
+        // The mark of a refused request may still be on its way out, and a cost has one file at a time.
+        if !run.is_due() || !common.config.journal_enabled || common.is_marking() {
             return None;
         }
         let ticket = common.tickets.take();
@@ -434,7 +435,7 @@ impl Held {
             return AtTheEnd::SpentNothing;
         };
         let (total, has_unknown_cost) = (run.total(), run.has_unknown_cost());
-        let may_be_stored = run.may_be_stored();
+        let (may_be_stored, is_all_marked) = (run.may_be_stored(), run.is_all_marked());
         if let Some(held) = run.held() {
             let amount = |amount| Amount::new(run.unit.clone(), amount);
             self.tell_unknown(common, amount(held), Some(amount(total)).filter(|_| total > 0));
@@ -447,11 +448,8 @@ impl Held {
             }
             return AtTheEnd::Settles;
         }
-        if may_be_stored {
-            let key = self.run.as_ref().and_then(|run| run.options.commit_key.clone());
-            let key = key.unwrap_or_else(|| common.commit_key());
-            let id = RecordId::new(self.grant.reservation_id.clone(), key, None);
-            common.set_mark(Some(Mark::of_run(id)));
+        if let Some(Ok(total)) = may_be_stored.then(|| self.total(common, now)) {
+            common.set_mark(Some(Mark::of_run(total, is_all_marked)));
         }
         match total > 0 || has_unknown_cost {
             true => AtTheEnd::SpentSomething,

@@ -334,6 +334,11 @@ impl Draws {
             .fold(self.left_marked, i64::saturating_add)
     }
 
+    /// Whether the marks cover all steps whose cost is unknown by their policy.
+    pub(crate) fn is_all_marked(&self) -> bool {
+        self.held == Some(self.marked())
+    }
+
     /// Whether there may be a stored total, or one that is being stored.
     pub(crate) fn may_be_stored(&self) -> bool {
         self.stored > 0 || self.storing.is_some()

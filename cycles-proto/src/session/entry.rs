@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::caller::{ObserverId, Principal};
 use super::slab::SlabKey;
-use crate::journal::RecordId;
+use crate::journal::{JournalWrite, RecordId};
 use crate::models::IdempotencyKey;
 use crate::reservation::{Reservation, Results};
 use crate::stats::Held;
@@ -88,6 +88,17 @@ impl Entry {
 
     pub(super) fn put_back(&mut self, machine: Reservation) {
         self.machine = Some(machine);
+    }
+
+    /// The mark that this change leaves for a person, if it covers all that may have been spent without being charged. A
+    /// run leaves what is known of its steps with its first record.
+    pub(super) fn mark_left_by(&self, write: &JournalWrite) -> Option<RecordId> {
+        let machine = self.machine()?;
+        let leaves = matches!(write, JournalWrite::LeaveMark(_)) || machine.was_run() && !self.has_record;
+        match leaves && machine.is_all_marked() {
+            true => write.mark_left(),
+            false => None,
+        }
     }
 
     /// Whether it can be removed.

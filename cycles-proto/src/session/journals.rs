@@ -33,6 +33,11 @@ impl Session {
             principal.is_journal_late = false;
         }
         let is_made = stored.as_ref().map_or_else(|failure| failure.is_made, |()| true);
+        if let (true, Some(mark), Some(state)) =
+            (is_made, &write.leaves, self.principals.get_mut(write.principal))
+        {
+            state.tally.note_mark_left(mark);
+        }
         if let Some(reservation) = self.reservations.get_mut(write.reservation) {
             reservation.has_record |= write.puts.is_some() && is_made;
         }
@@ -55,6 +60,10 @@ impl Session {
         let now = self.at(now);
         let key = outstanding_work::key(ticket);
         let Some(mut reading) = self.outstanding.take_reading(key) else {
+            // It came too late, and what it tells of is told only once.
+            let events = scanned.into_iter().flat_map(|scanned| scanned.events);
+            let notify = |event| Step::Notify(ObserverId::default(), event);
+            self.steps.extend(events.map(notify));
             return false;
         };
         self.timers
@@ -103,6 +112,7 @@ impl Session {
             | JournalWrite::Remove(_)
             | JournalWrite::SetAside(..) => None,
         };
+        let leaves = reservation.mark_left_by(&write);
         if let (JournalWrite::Put(record), None) = (&write, &reservation.record) {
             reservation.record = Some(Box::new(record.id().clone()));
             self.principals
@@ -113,6 +123,7 @@ impl Session {
             principal,
             inner,
             puts,
+            leaves: leaves.map(Box::new),
             is_late: false,
             timer: None,
         }));

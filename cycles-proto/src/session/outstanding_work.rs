@@ -76,6 +76,8 @@ pub(super) struct Write {
     pub(super) inner: Ticket,
     /// The record that it creates, if any.
     pub(super) puts: Option<Box<RecordId>>,
+    /// The mark that it leaves for a person, if any.
+    pub(super) leaves: Option<Box<RecordId>>,
     /// Whether it is overdue, so that nothing waits for it any more.
     pub(super) is_late: bool,
     pub(super) timer: Option<Duration>,

@@ -354,7 +354,7 @@ impl Settlement {
         match next {
             Move::Finish(settled) => {
                 let settled = settled.with_source(self.source);
-                let write = JournalWrite::Remove(self.record.id().clone());
+                let write = JournalWrite::Remove(self.record.clone());
                 self.stage = Stage::Write(Box::new(write), Then::Finish(settled));
             }
             Move::TryAgain { may_be_done, pause } => {

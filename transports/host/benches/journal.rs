@@ -19,7 +19,7 @@ use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::{
     Action, Amount, CommitRequest, CyclesMetrics, IdempotencyKey, JsonObject, ReservationId, Subject,
 };
-use cycles_proto::record::{JournalRecord, Purpose, RecordId, file_name};
+use cycles_proto::record::{JournalRecord, Purpose, file_name};
 use cycles_proto::{CyclesConfig, UnixMillis};
 
 const IN_FLIGHT: usize = 64;
@@ -121,9 +121,8 @@ fn apply_until(journal: &Journal, thread: usize, end: Instant) -> usize {
     let mut count = 0;
     while Instant::now() < end {
         let record = record(thread, count);
-        let id = record.id().clone();
-        journal.apply(JournalWrite::Put(record)).unwrap();
-        journal.apply(JournalWrite::Remove(id)).unwrap();
+        journal.apply(JournalWrite::Put(record.clone())).unwrap();
+        journal.apply(JournalWrite::Remove(record)).unwrap();
         count += 1;
     }
     count
@@ -132,16 +131,15 @@ fn apply_until(journal: &Journal, thread: usize, end: Instant) -> usize {
 /// One thread that never waits for a change, as an async runtime does it.
 fn submitted(journal: &Journal, _: &Path, end: Instant) -> usize {
     enum Made {
-        Put(usize, RecordId),
+        Put(usize, JournalRecord),
         Removed(usize),
     }
     let (sender, made) = mpsc::channel();
     let put = |slot: usize, count: usize| {
         let (sender, record) = (sender.clone(), record(slot, count));
-        let id = record.id().clone();
-        journal.submit(JournalWrite::Put(record), move |result| {
+        journal.submit(JournalWrite::Put(record.clone()), move |result| {
             result.unwrap();
-            sender.send(Made::Put(slot, id)).unwrap();
+            sender.send(Made::Put(slot, record)).unwrap();
         });
     };
     let (mut begun, mut ended) = (IN_FLIGHT, 0);
@@ -150,9 +148,9 @@ fn submitted(journal: &Journal, _: &Path, end: Instant) -> usize {
     }
     while ended < begun {
         match made.recv().unwrap() {
-            Made::Put(slot, id) => {
+            Made::Put(slot, record) => {
                 let sender = sender.clone();
-                journal.submit(JournalWrite::Remove(id), move |result| {
+                journal.submit(JournalWrite::Remove(record), move |result| {
                     result.unwrap();
                     sender.send(Made::Removed(slot)).unwrap();
                 });

@@ -156,12 +156,15 @@ impl World {
     /// # Errors
     /// The machine's error.
     pub fn spent(&mut self, job: JobId, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.wake_if_running(job);
+        // It is noted first, because the session may be about to end the action.
+        let before = self.jobs[job.0].notes.spent;
+        self.jobs[job.0].notes.spent = before.max(amount.amount);
         let accepted = self
             .act(job, |machine, _, key| machine.spent(key, amount))
             .unwrap_or(Ok(()));
-        if accepted.is_ok() {
-            let notes = &mut self.jobs[job.0].notes;
-            notes.spent = notes.spent.max(amount.amount);
+        if accepted.is_err() {
+            self.jobs[job.0].notes.spent = before;
         }
         accepted
     }

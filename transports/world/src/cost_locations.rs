@@ -7,6 +7,7 @@ use cycles_proto::record::{JournalRecord, file_name};
 
 use super::audit::broken;
 use super::job::{Job, JobId};
+use super::marks::Decision;
 use super::{CallerId, Rule, World};
 
 /// The location of a cost.
@@ -114,7 +115,10 @@ impl World {
             .iter()
             .filter(|(_, location)| **location == Some(Location::Nowhere))
             .count();
-        let is_unknown = |job: &usize| self.jobs[*job].notes.provider.reported.is_some();
+        let is_unknown = |job: &usize| {
+            let notes = &self.jobs[*job].notes;
+            notes.provider.reported.is_some() && notes.marks.decided_with(caller).is_none()
+        };
         let unknown = ours.iter().filter(|(job, _)| is_unknown(job)).count();
         if nowhere > flushed.unrecorded {
             let what = format!("the flush reports {flushed:?}, but {nowhere} costs are nowhere");
@@ -163,7 +167,14 @@ impl World {
         }
         let receipt = job.notes.origin.and_then(|at| self.receipt_of(at));
         let is_missing = job.notes.untaken || job.notes.provider.owes_report.is_some();
-        let is_missing = is_missing && self.is_over(id);
+        // A person has dealt with its mark, and this client knows that.
+        let client = self.client_of(id);
+        let decided = client.and_then(|client| job.notes.marks.decided_with(client));
+        if decided == Some(Decision::Discarded) {
+            // If it is taken back with another client, that reports it.
+            return false;
+        }
+        let is_missing = is_missing && self.is_over(id) && decided.is_none();
         match location {
             None => is_missing,
             Some(Location::Ledger) => {

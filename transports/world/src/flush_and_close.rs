@@ -8,6 +8,7 @@ use cycles_proto::{Flushed, Now};
 use super::audit::broken;
 use super::job::JobId;
 use super::journal::Remains;
+use super::provider::Due;
 use super::session::{CallerId, PendingFlush, PendingShutDown};
 use super::{ProcessId, Rule, World};
 
@@ -127,7 +128,8 @@ impl World {
         let is_stopped = ending.how >= Close::Leaving;
         self.note_all_leaving(index, |world, at| {
             let job = world.reservations[at].job;
-            is_stopped || world.due(job).charge() > 0
+            // The cost of a dispatched action may still come.
+            is_stopped || matches!(world.due(job), Due::Spent(_))
         });
         self.note_all_finishing(index);
     }

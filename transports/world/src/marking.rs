@@ -23,7 +23,7 @@ impl World {
     /// A request of the action leaves once its mark is on disk; its provider charges `true_cost` for it. If the mark
     /// fails, it leaves all the same if its caller `goes_on`; otherwise, the caller takes it back.
     pub fn call_provider_durably(&mut self, job: JobId, true_cost: i64, goes_on: bool) {
-        if !self.is_running_now(job) {
+        if !self.wake_if_running(job) {
             return;
         }
         self.log(|| format!("{job}: a request that costs {true_cost} is to leave, once it is marked"));

@@ -58,12 +58,14 @@ pub(super) struct MarkNotes {
     pub(super) told_by: BTreeSet<CallerId>,
     /// What a person has done with it, and when.
     pub(super) decided: Option<(Decision, Duration)>,
-    /// The client with which a person did that.
-    pub(super) decided_in: Option<CallerId>,
+    /// The clients with which persons did that, in that order.
+    pub(super) decided_in: Vec<(CallerId, Decision)>,
     /// How many changes by persons are being made, or were interrupted.
     pub(super) by_hand: usize,
     /// Whether a person ever began to charge it.
     pub(super) may_be_charged: bool,
+    /// Whether its process may have settled another cost under its key before a person charged it.
+    pub(super) has_another_cost: bool,
     /// Whether a person ever began to take it back after another one had discarded it.
     pub(super) may_be_taken_back: bool,
 }
@@ -81,9 +83,10 @@ impl Default for MarkNotes {
             left: None,
             told_by: BTreeSet::new(),
             decided: None,
-            decided_in: None,
+            decided_in: Vec::new(),
             by_hand: 0,
             may_be_charged: false,
+            has_another_cost: false,
             may_be_taken_back: false,
         }
     }
@@ -120,11 +123,12 @@ impl MarkChange {
         match write {
             JournalWrite::PutMark(mark) => Some(Self::Put(mark.dispatched()?.amount)),
             JournalWrite::PutRun(total) => Some(Self::Put(dispatched_steps(total))),
-            JournalWrite::Put(record) | JournalWrite::SetAside(record, _) => {
+            JournalWrite::Put(record) | JournalWrite::SetAside(record, _) | JournalWrite::Remove(record) => {
                 Some(Self::Replace(dispatched_steps(record)))
             }
-            JournalWrite::RemoveMark(_) | JournalWrite::Remove(_) => Some(Self::Remove),
-            JournalWrite::LeaveMark(_) => Some(Self::Leave),
+            JournalWrite::RemoveMark(_) => Some(Self::Remove),
+            JournalWrite::LeaveMark(mark) if mark.dispatched().is_some() => Some(Self::Leave),
+            JournalWrite::LeaveMark(total) => Some(Self::Replace(dispatched_steps(total))),
         }
     }
 }
@@ -197,6 +201,12 @@ impl MarkNotes {
     pub(super) fn decision(&self) -> Option<Decision> {
         let (decision, _) = self.decided.filter(|_| self.by_hand == 0)?;
         Some(decision)
+    }
+
+    /// What a person did with it last with that client.
+    pub(super) fn decided_with(&self, client: CallerId) -> Option<Decision> {
+        let with_it = self.decided_in.iter().rev().find(|(with, _)| *with == client)?;
+        Some(with_it.1)
     }
 
     /// Whether there is no mark for sure.

@@ -107,6 +107,8 @@ impl World {
                     None => self.note_discarded(caller, &change),
                 }
             }
+            // A scan may have made it a mark again while the process that takes it back was asleep.
+            Err(EntryFailure::Refused(EntryError::Gone)) if change.entry.kind == EntryKind::Discarded => {}
             Err(EntryFailure::Refused(_)) => {
                 if let Some(job) = self.job_of_mark(&change.entry.path.to_string_lossy()) {
                     self.jobs[job.0].notes.marks.by_hand -= 1;
@@ -147,7 +149,7 @@ impl World {
         // A discarded file can be charged before the one who has discarded it knows that this is durable.
         if before != Some(Decision::Charged) {
             marks.decided = Some((decision, self.now));
-            marks.decided_in = Some(caller);
+            marks.decided_in.push((caller, decision));
         }
         let is_twice = before == Some(Decision::Charged) && decision == Decision::Charged;
         let checked = match before {
@@ -179,7 +181,12 @@ impl World {
                 // Nobody waits for the receipt. It is settled all the same.
                 self.sessions[caller.session].machine.forget(now, key);
             }
-            Err(why) => self.log(|| format!("what a person charges is left to the replay: {why}")),
+            Err(why) => {
+                self.log(|| format!("what a person charges is left to the replay: {why}"));
+                if let Some(job) = self.job_of_mark(&change.entry.path.to_string_lossy()) {
+                    self.jobs[job.0].notes.marks.decided_in.pop();
+                }
+            }
         }
     }
 

@@ -149,7 +149,7 @@ impl World {
     /// A request of the action leaves for a provider, which charges `true_cost` for it. If `is_said`, the caller tells
     /// the session that it leaves; nobody tells it the true cost.
     pub fn call_provider(&mut self, job: JobId, true_cost: i64, is_said: bool) {
-        if !self.is_running_now(job) {
+        if !self.wake_if_running(job) {
             return;
         }
         self.log(|| format!("{job}: a request that costs {true_cost} leaves, said {is_said}"));
@@ -164,7 +164,7 @@ impl World {
 
     /// The provider refuses the latest request, which costs nothing then, and the caller says so.
     pub fn refuse(&mut self, job: JobId) {
-        if !self.is_running_now(job) {
+        if !self.wake_if_running(job) {
             return;
         }
         self.log(|| format!("{job}: its provider refuses"));
@@ -174,7 +174,7 @@ impl World {
 
     /// Sets what is charged if the action ends without a cost after a request of it has left.
     pub fn set_on_error(&mut self, job: JobId, on_error: OnError) {
-        if !self.is_running_now(job) {
+        if !self.wake_if_running(job) {
             return;
         }
         self.log(|| format!("{job}: without a cost: {on_error:?}"));
@@ -200,8 +200,8 @@ impl World {
         });
     }
 
-    /// Whether the action runs once its process is awake.
-    pub(super) fn is_running_now(&mut self, job: JobId) -> bool {
+    /// Wakes the process of an action that runs. Returns whether it runs then.
+    pub(super) fn wake_if_running(&mut self, job: JobId) -> bool {
         let Some(at) = self.live_origin(job) else {
             return false;
         };

@@ -158,14 +158,15 @@ impl World {
         };
         let is_its_mark = |job: &Job| {
             job.reservation_id.as_ref() == Some(record.reservation_id())
-                && job.notes.run.is_none()
                 && job.notes.marks.key.as_deref() == Some(key)
         };
-        let known = self.jobs.iter().position(is_its);
-        let known = known
-            .or_else(|| self.jobs.iter().position(is_its_mark))
-            .map(JobId);
-        known.or_else(|| {
+        if let Some(known) = self.jobs.iter().position(is_its) {
+            return Some(JobId(known));
+        }
+        // The mark of a run's steps is a cost of its own.
+        let of_mark = self.jobs.iter().position(is_its_mark);
+        let of_mark = of_mark.map(|id| Some(JobId(id)).filter(|_| self.jobs[id].notes.run.is_none()));
+        of_mark.unwrap_or_else(|| {
             let id = *self.by_reservation.get(record.reservation_id())?;
             self.jobs[id.0].notes.key.is_none().then_some(id)
         })
@@ -275,7 +276,8 @@ impl Job {
             self.cost = estimate;
         }
         self.notes.recorded_at = Some(record.recorded_at());
-        is_another
+        self.notes.marks.has_another_cost |= is_another;
+        self.notes.marks.has_another_cost
     }
 }
 

@@ -88,7 +88,7 @@ fn a_listing_shows_every_file_that_is_or_may_be_a_cost_and_changes_nothing() {
         json,
         serde_json::json!({
             "kind": "pending", "path": home(), "reservation_id": "r.1", "idempotency_key": "K1",
-            "actual": {"unit": "TOKENS", "amount": 5}, "subject": {"tenant": "acme"},
+            "actual": {"unit": "TOKENS", "amount": 5}, "dispatched": null, "subject": {"tenant": "acme"},
             "action": {"kind": "k", "name": "n"}, "mode": "commit", "recorded_at_ms": 1_795_000_000_000_u64,
             "age_ms": 86_400_000, "next_attempt_ms": NOW.0 + 30_000, "last_error": null, "problem": null,
             "is_in_progress": false, "may_count_twice": false,

@@ -71,7 +71,7 @@ fn changes() -> Vec<JournalWrite> {
     vec![
         JournalWrite::Put(record("K1")),
         JournalWrite::Put(event("K1")),
-        JournalWrite::Remove(record("K1").id().clone()),
+        JournalWrite::Remove(record("K1")),
         JournalWrite::SetAside(record("K1"), Aside::Rejected),
         JournalWrite::SetAside(event("K1"), Aside::Stale),
     ]
@@ -224,7 +224,7 @@ fn a_process_that_ends_after_any_operation_of_any_change_loses_no_cost_and_leave
 #[test]
 fn a_process_that_ends_after_any_operation_of_a_scan_loses_no_cost_and_leaves_none_twice() {
     // Like a change that was not started.
-    let nobody = JournalWrite::Remove(RecordId::new("nobody", "K", None));
+    let nobody = JournalWrite::Remove(record_of(URL, "nobody", "K"));
     for lacks in file_systems() {
         for state in states() {
             let disk = disk(lacks, &state);

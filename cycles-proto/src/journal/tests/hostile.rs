@@ -105,11 +105,11 @@ fn act() -> impl Strategy<Value = Act> {
     };
     prop_oneof![
         record().prop_map(|record| Act::Change(JournalWrite::Put(record))),
-        record().prop_map(|record| Act::Change(JournalWrite::Remove(record.id().clone()))),
+        record().prop_map(|record| Act::Change(JournalWrite::Remove(record))),
         record().prop_map(|record| Act::Change(JournalWrite::PutMark(record.into_mark()))),
         record().prop_map(|record| Act::Change(JournalWrite::PutRun(record))),
         record().prop_map(|record| Act::Change(JournalWrite::RemoveMark(record.id().clone()))),
-        record().prop_map(|record| Act::Change(JournalWrite::LeaveMark(record.id().clone()))),
+        record().prop_map(|record| Act::Change(JournalWrite::LeaveMark(record.into_mark()))),
         record().prop_map(|record| Act::Change(JournalWrite::SetAside(record, Aside::Rejected))),
         record().prop_map(|record| Act::Change(JournalWrite::SetAside(record, Aside::Stale))),
         Just(Act::Scan),

@@ -223,7 +223,7 @@ impl<'a> Orders<'a> {
                 let Act::Change(write) = act else { continue };
                 match &**write {
                     JournalWrite::Put(record) if place < over => kept.insert(record.id().clone()),
-                    JournalWrite::Remove(id) if place <= over => gone.insert(id.clone()),
+                    JournalWrite::Remove(record) if place <= over => gone.insert(record.id().clone()),
                     JournalWrite::SetAside(record, _) => aside.insert(record.id().clone()),
                     JournalWrite::Put(_)
                     | JournalWrite::PutRun(_)
@@ -270,7 +270,7 @@ fn switch(key: &str) -> Act {
 }
 
 fn remove(key: &str) -> Act {
-    Act::Change(Box::new(JournalWrite::Remove(record(key).id().clone())))
+    Act::Change(Box::new(JournalWrite::Remove(record(key))))
 }
 
 fn set_aside(key: &str, reason: Aside) -> Act {

@@ -53,7 +53,7 @@ fn a_process_that_ends_at_any_moment_leaves_the_mark_or_the_known_cost_and_never
         let life = [
             JournalWrite::PutMark(mark()),
             JournalWrite::Put(cost.clone()),
-            JournalWrite::Remove(cost.id().clone()),
+            JournalWrite::Remove(cost.clone()),
         ];
         for lacks in file_systems() {
             for operations in 0.. {
@@ -91,7 +91,7 @@ fn a_process_that_ends_at_any_moment_leaves_the_mark_or_the_known_cost_and_never
 fn a_mark_that_is_removed_or_left_behind_is_gone_or_stays_whenever_the_process_ends() {
     for (end, stays) in [
         (JournalWrite::RemoveMark(mark().id().clone()), false),
-        (JournalWrite::LeaveMark(mark().id().clone()), true),
+        (JournalWrite::LeaveMark(mark()), true),
     ] {
         let life = [JournalWrite::PutMark(mark()), end];
         for operations in 0.. {
@@ -410,19 +410,30 @@ fn a_run_that_dies_leaves_its_total_to_be_charged_and_its_dispatched_steps_to_be
     ];
     let without = [
         JournalWrite::PutRun(total(0, 9)),
-        JournalWrite::LeaveMark(id.clone()),
+        JournalWrite::LeaveMark(total(0, 9)),
     ];
     let refused = [
         JournalWrite::PutRun(total(0, 9)),
         JournalWrite::PutRun(total(0, 0)),
         JournalWrite::RemoveMark(id),
     ];
+    // The disk is full when the run ends, so its record is not written, but its cost is settled.
+    let charged_after_all = [
+        JournalWrite::PutRun(total(7, 5)),
+        JournalWrite::Remove(total(12, 0)),
+    ];
+    let still_unknown = [
+        JournalWrite::PutRun(total(7, 5)),
+        JournalWrite::Remove(total(9, 5)),
+    ];
     /// The amounts of costs and of marks.
     type Left = (Vec<i64>, Vec<i64>);
-    let lives: [(&[JournalWrite], &[Left]); 3] = [
+    let lives: [(&[JournalWrite], &[Left]); 5] = [
         (&with_costs, &after),
         (&without, &[(vec![], vec![9]), (vec![], vec![9])]),
         (&refused, &[(vec![], vec![9]), (vec![], vec![]), (vec![], vec![])]),
+        (&charged_after_all, &[(vec![7], vec![5]), (vec![], vec![])]),
+        (&still_unknown, &[(vec![7], vec![5]), (vec![], vec![5])]),
     ];
     let mut ends = 0;
     for (life, after) in lives {
@@ -457,6 +468,19 @@ fn the_mark_of_steps_is_charged_as_an_event_under_a_key_of_its_own() {
     let mut disk = Disk::default();
     disk.files
         .insert(run_file_name(total(7, 5).id(), "1"), total(7, 5).to_json());
+    let list = entries(URL, NOW)
+        .run(|op| disk.execute(LATER, op))
+        .unwrap()
+        .entries;
+    let [run] = &list[..] else { panic!("{list:?}") };
+    assert_eq!(
+        (run.kind, &run.dispatched),
+        (EntryKind::Run, &Some(Amount::tokens(5)))
+    );
+    assert!(
+        run.to_string().contains("7 TOKENS and 5 TOKENS dispatched"),
+        "{run}"
+    );
     assert_eq!(amounts(&mut disk), (vec![7], vec![5]));
     let list = entries(URL, NOW)
         .run(|op| disk.execute(LATER, op))

@@ -29,7 +29,7 @@ fn life() -> [JournalWrite; 4] {
         JournalWrite::PutRun(total("run", 3)),
         JournalWrite::PutRun(total("run", 7)),
         JournalWrite::Put(total("run", 7)),
-        JournalWrite::Remove(total("run", 7).id().clone()),
+        JournalWrite::Remove(total("run", 7)),
     ]
 }
 

@@ -43,7 +43,7 @@ fn the_usual_changes_take_few_operations() {
         operations(&mut files, &switch),
         ["prepare", "write", "read", "rename", "read", "read", "remove"]
     );
-    let removed = JournalWrite::Remove(record("K1").id().clone());
+    let removed = JournalWrite::Remove(record("K1"));
     assert_eq!(
         operations(&mut files, &removed),
         ["read", "take", "read", "remove", "read", "read", "read", "read"]

@@ -49,7 +49,8 @@ impl Error {
             | Self::RunExhausted(_)
             | Self::RunOver(_)
             | Self::Defect
-            | Self::InvalidCommit(_) => None,
+            | Self::InvalidCommit(_)
+            | Self::NotMarked(_) => None,
         }
     }
 

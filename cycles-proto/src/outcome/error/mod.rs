@@ -17,8 +17,8 @@ use crate::models::{
     JsonObject, ReservationCreateResponse, ReservationId, ReservationStatus, ResponseInfo, Unit,
 };
 use crate::outcome::{
-    Failure, FailureKind, InvalidCommit, OperationKind, ReservationInfo, RunExhausted, RunOver, Unsuccessful,
-    is_open,
+    Failure, FailureKind, InvalidCommit, NotMarked, OperationKind, ReservationInfo, RunExhausted, RunOver,
+    Unsuccessful, is_open,
 };
 
 /// Why an operation did not succeed.
@@ -147,8 +147,8 @@ pub enum Error {
     #[error("this was a dry run with the decision {}: nothing is held, and the action was not run", .0.info.shown(.0.decision.as_str()))]
     DryRun(Box<ReservationCreateResponse>),
 
-    /// The guarded action failed. If it had [spent](crate::Session::spent) something, that is charged; if not, its
-    /// budget is given back.
+    /// The guarded action failed. If it had [spent](crate::Session::spent) something, that is charged; if it was
+    /// [dispatched](crate::Session::dispatched), its policy says what is; if neither, its budget is given back.
     #[error("the action failed: {0}")]
     Action(#[source] ActionError),
 
@@ -173,6 +173,10 @@ pub enum Error {
     /// The cost was not accepted.
     #[error(transparent)]
     InvalidCommit(#[from] InvalidCommit),
+
+    /// It is not on disk that a request leaves.
+    #[error(transparent)]
+    NotMarked(#[from] NotMarked),
 
     /// The key of a reservation was used before, and the reservation that was made with it has ended: nothing is held
     /// now, and the action must not run.
@@ -275,7 +279,8 @@ impl Error {
             | Self::RunExhausted(_)
             | Self::RunOver(_)
             | Self::Defect
-            | Self::InvalidCommit(_) => None,
+            | Self::InvalidCommit(_)
+            | Self::NotMarked(_) => None,
         }
     }
 
@@ -300,7 +305,8 @@ impl Error {
             | Self::RunExhausted(_)
             | Self::RunOver(_)
             | Self::Defect
-            | Self::InvalidCommit(_) => Some(&self.reply()?.call),
+            | Self::InvalidCommit(_)
+            | Self::NotMarked(_) => Some(&self.reply()?.call),
         }
     }
 
@@ -341,7 +347,8 @@ impl Error {
             | Self::RunExhausted(_)
             | Self::RunOver(_)
             | Self::Defect
-            | Self::InvalidCommit(_) => false,
+            | Self::InvalidCommit(_)
+            | Self::NotMarked(_) => false,
         }
     }
 
@@ -445,7 +452,8 @@ impl Error {
             | Self::RunExhausted(_)
             | Self::RunOver(_)
             | Self::Unrecorded(_)
-            | Self::InvalidCommit(_) => None,
+            | Self::InvalidCommit(_)
+            | Self::NotMarked(_) => None,
         }
     }
 

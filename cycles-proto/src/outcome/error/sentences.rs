@@ -27,6 +27,7 @@ impl fmt::Debug for Error {
             Self::RunOver(_) => "RunOver",
             Self::Unrecorded(_) => "Unrecorded",
             Self::InvalidCommit(_) => "InvalidCommit",
+            Self::NotMarked(_) => "NotMarked",
             Self::StaleReplay { .. } => "StaleReplay",
             Self::Defect => "Defect",
         };

@@ -25,6 +25,8 @@ pub struct Tally {
     unread: usize,
     /// The marks of other clients that the last scan found, without those that a person has dealt with since.
     unknown: BTreeSet<RecordId>,
+    /// The marks that this process has left. Each is counted as unrecorded.
+    left: BTreeSet<RecordId>,
 }
 
 impl Tally {
@@ -83,9 +85,17 @@ impl Tally {
         self.unknown = left;
     }
 
+    /// Notes that the mark of a cost that nobody knows was left on disk.
+    pub(crate) fn note_mark_left(&mut self, mark: &RecordId) {
+        self.left.insert(mark.clone());
+    }
+
     /// Notes that a person charged or discarded a mark.
     pub(crate) fn note_mark_decided(&mut self, mark: &RecordId) {
         self.unknown.remove(mark);
+        if self.left.remove(mark) {
+            self.unrecorded = self.unrecorded.saturating_sub(1);
+        }
     }
 
     /// Notes that a scan found this record.

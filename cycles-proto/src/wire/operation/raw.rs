@@ -91,6 +91,7 @@ impl RawResponse {
             | Error::Unrecorded(_)
             | Error::Defect
             | Error::InvalidCommit(_)
+            | Error::NotMarked(_)
             | Error::StaleReplay { .. } => None,
         }
     }

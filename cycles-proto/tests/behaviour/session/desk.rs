@@ -226,8 +226,8 @@ impl Desk {
                 self.totals.remove(&id.key);
                 self.marks.retain(|mark| *mark.id() != id);
             }
-            JournalWrite::LeaveMark(id) => self.left_marks.push(id),
-            JournalWrite::Remove(id) => drop(self.journal.remove(&(principal, id))),
+            JournalWrite::LeaveMark(mark) => self.left_marks.push(mark.id().clone()),
+            JournalWrite::Remove(record) => drop(self.journal.remove(&(principal, record.id().clone()))),
             JournalWrite::SetAside(record, _) => drop(self.journal.remove(&(principal, record.id().clone()))),
         }
         self.session.handle_stored(self.now(), ticket, Ok(()));

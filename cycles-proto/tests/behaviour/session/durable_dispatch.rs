@@ -368,6 +368,41 @@ fn the_total_of_a_run_says_which_steps_have_left_until_their_costs_are_known() {
 }
 
 #[test]
+fn the_total_of_a_run_is_written_once_the_mark_of_a_request_before_it_is_removed() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.stores = Fate::Held;
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    desk.settle();
+    desk.session.not_charged(key);
+    let options = RunConfig::new(Amount::tokens(1_000)).options();
+    desk.session.begin_run(desk.now(), key, options).unwrap();
+    let ask = Ask::new(Amount::tokens(100));
+    let step = desk.session.draw(desk.now(), key, &ask, None).unwrap();
+    desk.session.step_dispatched_durably(desk.now(), step).unwrap();
+    let mut order = Vec::new();
+    loop {
+        desk.settle();
+        let [_] = open_stores(&desk)[..] else { break };
+        let (ticket, principal, write) = desk.open_stores.remove(0);
+        order.push(write.clone());
+        desk.store(ticket, principal, write);
+    }
+    assert!(
+        matches!(
+            order[..],
+            [
+                JournalWrite::PutMark(_),
+                JournalWrite::RemoveMark(_),
+                JournalWrite::PutRun(_)
+            ]
+        ),
+        "{order:?}"
+    );
+    assert_eq!((desk.marks.len(), dispatched(&desk)), (0, Some(100)));
+}
+
+#[test]
 fn a_refused_request_of_a_step_is_not_in_the_total_any_more() {
     let mut desk = Desk::new();
     let (run, step) = marked_step(&mut desk, OnError::Estimate);

@@ -276,7 +276,7 @@ impl fmt::Debug for Running {
 }
 
 /// Waits for something that needs no runtime, also in the middle of a future.
-fn park_on<F: Future>(future: F) -> F::Output {
+pub fn park_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
 
     impl std::task::Wake for Unpark {

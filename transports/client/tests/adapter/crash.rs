@@ -144,7 +144,7 @@ fn a_flush_whose_time_is_over_looks_once_more_before_it_is_uncertain() {
         "{flushed:?}"
     );
     for record in found {
-        let settled = cycles_proto::journal::JournalWrite::Remove(record.id().clone());
+        let settled = cycles_proto::journal::JournalWrite::Remove(record);
         journal.apply(settled).unwrap();
     }
     let flushed = flush(&scene.client(), Duration::ZERO);

@@ -9,9 +9,9 @@ use std::time::Duration;
 use cycles_conformance::{ActionFailed, Adapter, Client as _, Guard as _, Run as _, TempDir, files, request};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Sandbox, Unit};
 use runcycles::models::Amount;
-use runcycles::{CyclesClient, CyclesConfig, EntryError, EntryKind, RunConfig};
+use runcycles::{CyclesClient, CyclesConfig, EntryError, EntryKind, OnError, RunConfig};
 
-use crate::adapter::Tested;
+use crate::adapter::{Tested, park_on};
 
 const ESTIMATE: i64 = 100;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -220,4 +220,29 @@ fn while_the_process_lives_its_mark_can_be_neither_charged_nor_discarded() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(scene.spent(), 0);
+}
+
+#[test]
+fn what_is_on_hold_and_marked_counts_until_a_person_has_charged_or_discarded_it_here() {
+    for discards in [false, true] {
+        let scene = Scene::new();
+        let client = scene.client();
+        let guard = wait!(client.reserve(request(ESTIMATE))).unwrap();
+        guard.set_on_error(OnError::Hold);
+        assert!(park_on(guard.dispatched_durably()).is_ok());
+        drop(guard);
+        let left = wait!(client.flush(PATIENCE)).unwrap();
+        assert_eq!((left.unrecorded, left.unknown), (1, 0), "{left:?}");
+        let journal = client.journal();
+        let [entry] = &wait!(journal.entries()).unwrap()[..] else {
+            panic!("no mark")
+        };
+        match discards {
+            true => drop(wait!(journal.discard(entry)).unwrap()),
+            false => assert!(wait!(journal.charge_estimate(entry)).unwrap().is_settled()),
+        }
+        let left = wait!(client.flush(PATIENCE)).unwrap();
+        assert!(left.is_complete(), "{left:?}");
+        assert_eq!(scene.spent(), if discards { 0 } else { ESTIMATE });
+    }
 }

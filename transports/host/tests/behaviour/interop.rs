@@ -43,7 +43,7 @@ fn records_of_another_sdk_are_found_where_it_puts_them_and_stay_as_they_are() {
         assert_eq!(fs::read_to_string(dir.folder().join(name)).unwrap(), text);
     }
     for record in &found.records {
-        let settled = JournalWrite::Remove(record.id().clone());
+        let settled = JournalWrite::Remove(record.clone());
         dir.journal().apply(settled).unwrap();
     }
     assert!(listing(&dir.folder()).is_empty());
@@ -94,9 +94,7 @@ fn journals_that_exist_are_read_whole_and_stay_as_they_are() {
                 "{name}: the body is sent to the byte"
             );
             assert_eq!(&fs::read_to_string(dir.folder().join(&file)).unwrap(), text);
-            dir.journal()
-                .apply(JournalWrite::Remove(record.id().clone()))
-                .unwrap();
+            dir.journal().apply(JournalWrite::Remove(record.clone())).unwrap();
         }
         assert!(listing(&dir.folder()).is_empty(), "{name}");
     }

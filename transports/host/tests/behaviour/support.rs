@@ -94,7 +94,7 @@ pub(crate) fn put(id: &str) -> JournalWrite {
 }
 
 pub(crate) fn remove(id: &str) -> JournalWrite {
-    JournalWrite::Remove(record_at(id, 5).id().clone())
+    JournalWrite::Remove(record_at(id, 5))
 }
 
 pub(crate) fn set_aside(id: &str, aside: Aside) -> JournalWrite {

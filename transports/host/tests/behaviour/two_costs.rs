@@ -18,7 +18,7 @@ fn put(key: &str) -> JournalWrite {
 }
 
 fn remove(key: &str) -> JournalWrite {
-    JournalWrite::Remove(record(key).id().clone())
+    JournalWrite::Remove(record(key))
 }
 
 fn waiting(key: &str) -> String {
@@ -187,7 +187,7 @@ fn of_two_processes_that_write_at_once_neither_loses_its_cost() {
             journal.apply(JournalWrite::Put(passing.clone())).unwrap();
             journal.apply(JournalWrite::Put(record.clone())).unwrap();
             journal.scan().unwrap();
-            journal.apply(JournalWrite::Remove(passing.id().clone())).unwrap();
+            journal.apply(JournalWrite::Remove(passing)).unwrap();
             journal
                 .apply(JournalWrite::Put(record.into_event().unwrap()))
                 .unwrap();
@@ -236,7 +236,7 @@ fn two_amounts_under_one_key_are_two_costs_as_well() {
         journal.apply(JournalWrite::Put(record.clone())).unwrap();
     }
     assert_eq!(amounts(), [100, 250]);
-    journal.apply(JournalWrite::Remove(first.id().clone())).unwrap();
+    journal.apply(JournalWrite::Remove(first.clone())).unwrap();
     assert_eq!(amounts(), [250]);
     assert_eq!(listing(&folder), [v2_name("r.1")]);
 
@@ -262,7 +262,7 @@ fn the_costs_of_a_reservation_with_a_long_id_are_settled_and_set_aside_as_all_ot
         for record in [&first, &second] {
             journal.apply(JournalWrite::Put(record.clone())).unwrap();
         }
-        journal.apply(JournalWrite::Remove(first.id().clone())).unwrap();
+        journal.apply(JournalWrite::Remove(first)).unwrap();
         assert_eq!(listing(&dir.folder()), [v2_name(&id)], "{length}");
         journal
             .apply(JournalWrite::SetAside(second.clone(), Aside::Rejected))

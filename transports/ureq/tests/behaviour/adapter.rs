@@ -259,3 +259,8 @@ impl fmt::Debug for Running {
         self.0.fmt(f)
     }
 }
+
+/// Waits for the mark of a request.
+pub fn park_on(marking: cycles_ureq::Marking) -> Result<(), NotMarked> {
+    marking.wait()
+}

@@ -218,7 +218,7 @@ impl World {
             let is_decided = marks.decision().is_some()
                 && marks
                     .decided
-                    .is_some_and(|(_, at)| at < last_scan || marks.decided_in == Some(caller));
+                    .is_some_and(|(_, at)| at < last_scan || marks.decided_with(caller).is_some());
             !is_decided && !marks.found().is_empty() && self.directory_of(*job) == Some(directory)
         };
         let most = (0..self.jobs.len()).map(JobId).filter(may_be_counted).count();
@@ -238,9 +238,11 @@ impl World {
             let Some(key) = marks.key.as_deref().filter(|_| marks.left.is_some()) else {
                 continue;
             };
+            // Its estimate may be all that was ever sent for it.
             let is_charged = |job: &Job| {
+                let own = job.notes.key.as_deref();
                 job.reservation_id == self.jobs[id.0].reservation_id
-                    && job.notes.key.as_deref() == Some(key)
+                    && own.or(job.notes.marks.key.as_deref()) == Some(key)
                     && (!job.charges.is_empty() || job.notes.was_surfaced)
             };
             let is_kept = self.files_of_mark(id).next().is_some() || self.jobs.iter().any(is_charged);
@@ -287,7 +289,7 @@ impl World {
     }
 
     /// The client that began the job.
-    fn client_of(&self, job: JobId) -> Option<CallerId> {
+    pub(crate) fn client_of(&self, job: JobId) -> Option<CallerId> {
         let reservation = &self.reservations[self.jobs[job.0].notes.origin?];
         Some(CallerId {
             session: reservation.session,

@@ -47,10 +47,7 @@ fn what_is_settled_takes_its_old_file_with_it_and_nobody_elses() {
         .apply(&mut client, &JournalWrite::Put(record("rsv_a")))
         .unwrap();
     journal
-        .apply(
-            &mut client,
-            &JournalWrite::Remove(record(line.as_str()).id().clone()),
-        )
+        .apply(&mut client, &JournalWrite::Remove(record(line.as_str())))
         .unwrap();
     assert_eq!(
         journal.pending(),
@@ -58,10 +55,7 @@ fn what_is_settled_takes_its_old_file_with_it_and_nobody_elses() {
         "the old file belongs to the other one"
     );
     journal
-        .apply(
-            &mut client,
-            &JournalWrite::Remove(record(slash.as_str()).id().clone()),
-        )
+        .apply(&mut client, &JournalWrite::Remove(record(slash.as_str())))
         .unwrap();
     assert_eq!(journal.files().count(), 0);
 }
@@ -88,7 +82,7 @@ fn a_change_of_one_cost_leaves_another_of_the_same_reservation_alone() {
             .any(|(_, name, _)| name == waiting_file_name(second.id()))
     );
     journal
-        .apply(&mut client, &JournalWrite::Remove(first.id().clone()))
+        .apply(&mut client, &JournalWrite::Remove(first.clone()))
         .unwrap();
     assert_eq!(keys(&mut journal, &mut client), ["K2"]);
     assert_eq!(

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cycles_proto::models::{Action, Amount, CommitRequest, Subject};
 use cycles_proto::outcome::Aside;
-use cycles_proto::record::{JournalRecord, Purpose, RecordId};
+use cycles_proto::record::{JournalRecord, Purpose};
 use cycles_proto::time::UnixMillis;
 
 use super::*;
@@ -120,11 +120,7 @@ fn record(id: &str) -> JournalRecord {
 }
 
 fn remove(writers: &Writers<Notes>, id: &str, answers: &Answers) {
-    submit(
-        writers,
-        JournalWrite::Remove(RecordId::new(id, "key", None)),
-        answers,
-    );
+    submit(writers, JournalWrite::Remove(record(id)), answers);
 }
 
 fn set_aside(writers: &Writers<Notes>, id: &str, answers: &Answers) {
@@ -275,7 +271,7 @@ fn a_caller_that_panics_when_told_costs_no_thread_and_no_change() {
     let writers = Writers::new(Notes::default());
     let answers = mpsc::channel();
     for id in 0..20 {
-        let write = JournalWrite::Remove(RecordId::new(format!("r-{id}"), "key", None));
+        let write = JournalWrite::Remove(record(&format!("r-{id}")));
         let mistake = |_| std::panic::resume_unwind(Box::new("a caller's mistake"));
         writers.push(write, Box::new(mistake));
         writers.go();

@@ -160,7 +160,7 @@ impl Saboteur {
                 self.inner.poll(now)
             }
             (Sabotage::RemovesRecordFirst, Step::Store(ticket, whose, JournalWrite::Put(record))) => {
-                Step::Store(ticket, whose, JournalWrite::Remove(record.id().clone()))
+                Step::Store(ticket, whose, JournalWrite::Remove(record))
             }
             (Sabotage::WritesWhatCannotBeRead, Step::Store(ticket, whose, JournalWrite::Put(record))) => {
                 Step::Store(ticket, whose, JournalWrite::Put(unreadable(&record)))

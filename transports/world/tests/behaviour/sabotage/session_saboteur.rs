@@ -187,10 +187,10 @@ impl Machine for SessionSaboteur {
                 self.inner.handle_stored(now, ticket, Ok(()));
                 self.poll(now)
             }
-            Step::Store(ticket, principal, JournalWrite::LeaveMark(id))
+            Step::Store(ticket, principal, JournalWrite::LeaveMark(mark))
                 if self.how == SessionSabotage::RemovesMarksOnHold =>
             {
-                Step::Store(ticket, principal, JournalWrite::RemoveMark(id))
+                Step::Store(ticket, principal, JournalWrite::RemoveMark(mark.id().clone()))
             }
             Step::Store(ticket, principal, write) => self.stores(ticket, principal, write),
             Step::Notify(_, Event::Panicked { .. }) if self.how == SessionSabotage::PanicsInSilence => {
