@@ -179,14 +179,7 @@ impl World {
         let taken = self.hand_over(job, Ending::with(cost), |machine, now, key| {
             machine.commit(now, key, request)
         });
-        let taken = taken.unwrap_or(Ok(()));
-        let is_untaken = matches!(
-            taken,
-            Err(InvalidCommit::WrongUnit { .. } | InvalidCommit::Invalid(_))
-        );
-        let notes = &mut self.jobs[job.0].notes;
-        notes.untaken = is_untaken || (notes.untaken && taken.is_err());
-        taken
+        taken.unwrap_or(Ok(()))
     }
 
     /// Releases the reservation. If spending was reported, commits that instead; if a request was dispatched, its policy
@@ -212,6 +205,7 @@ impl World {
     }
 
     fn leave(&mut self, job: JobId, act: impl FnOnce(&mut dyn Machine, Now, ReservationKey)) {
+        self.wake_if_running(job);
         let ending = self.ending(job);
         self.hand_over(job, ending, |machine, now, key| {
             act(machine, now, key);
@@ -258,6 +252,12 @@ impl World {
         let before = self.jobs[job.0].notes.is_running;
         let now = self.wake_up(index)?;
         let done = act(self.sessions[index].machine.as_mut(), now, key);
+        // The session may be about to end the action.
+        self.jobs[job.0].notes.untaken = match &done {
+            Ok(()) => false,
+            Err(InvalidCommit::WrongUnit { .. } | InvalidCommit::Invalid(_)) => true,
+            Err(_) => self.jobs[job.0].notes.untaken,
+        };
         if done.is_ok() {
             self.note_left(job, before, ending);
         }

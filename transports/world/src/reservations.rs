@@ -179,6 +179,7 @@ impl World {
             ..Job::default()
         };
         job.notes.tenant = tenant;
+        job.notes.key = Some(record.id().key.as_str().to_owned());
         let id = JobId(self.jobs.len());
         self.jobs.push(job);
         self.by_reservation.insert(record.reservation_id().clone(), id);

@@ -23,7 +23,9 @@ pub(super) struct RunNotes {
     pub(super) open: BTreeMap<u64, OpenStep>,
     /// What all steps cost that have ended.
     pub(super) total: i64,
-    /// The part of that which is estimates.
+    /// What had cost something when the run ended with steps that were open.
+    pub(super) before_end: Option<i64>,
+    /// The part of the total which is estimates.
     pub(super) estimated: i64,
     /// The estimates of the steps that may have cost something that is not charged, if there are any.
     pub(super) unknown: Option<i64>,
@@ -64,6 +66,9 @@ impl RunNotes {
 
     /// Notes that the run ends now, and with it its open steps.
     pub(super) fn end(&mut self) {
+        self.before_end = Some(self.total)
+            .filter(|_| !self.open.is_empty())
+            .or(self.before_end);
         for step in core::mem::take(&mut self.open).into_values() {
             self.end_without_a_cost(&step);
         }

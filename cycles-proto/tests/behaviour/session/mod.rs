@@ -15,6 +15,8 @@ mod places;
 mod principals;
 mod runs;
 mod shadow;
+mod shadow_ends;
+mod shadow_runs;
 mod shutting_down;
 mod stats;
 mod waiting;

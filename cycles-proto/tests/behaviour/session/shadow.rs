@@ -5,31 +5,28 @@ use std::time::Duration;
 
 use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::*;
-use cycles_proto::outcome::{ActualSource, ReleaseReason, RunEnd};
-use cycles_proto::run::{RunConfig, Step as Ask};
-use cycles_proto::session::{Caller, Close, ReservationKey};
+use cycles_proto::outcome::{ActualSource, ReleaseReason};
+use cycles_proto::session::{Caller, ReservationKey};
 use cycles_proto::stats::{ShadowStats, TenantStats};
 use cycles_proto::with_cycles_config::OnError;
-use cycles_proto::{
-    CyclesConfig, Error, Event, FailureKind, Flushed, InvalidCommit, Mode, Receipt, ShadowDecision,
-};
+use cycles_proto::{CyclesConfig, Error, Event, FailureKind, InvalidCommit, Mode, Receipt};
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Fate, config, is_transport, request};
 
 /// A desk whose caller is in shadow mode.
-fn desk() -> Desk {
+pub(super) fn desk() -> Desk {
     Desk::with(config().with_mode(Mode::Shadow).into())
 }
 
-fn asks_for(tokens: i64) -> ReservationCreateRequest {
+pub(super) fn asks_for(tokens: i64) -> ReservationCreateRequest {
     let mut request = request();
     request.estimate = Amount::tokens(tokens);
     request
 }
 
 /// An action that asks for this much. It may run before the session was polled.
-fn begin(desk: &mut Desk, tokens: i64) -> ReservationKey {
+pub(super) fn begin(desk: &mut Desk, tokens: i64) -> ReservationKey {
     let caller = desk.caller.clone();
     let key = desk.reserve_as(&caller, asks_for(tokens));
     let (id, response) = desk.session.granted(key).unwrap().unwrap();
@@ -39,7 +36,7 @@ fn begin(desk: &mut Desk, tokens: i64) -> ReservationKey {
 }
 
 /// What the last events of shadowed actions say, as JSON.
-fn told(desk: &Desk) -> Vec<Value> {
+pub(super) fn told(desk: &Desk) -> Vec<Value> {
     let shadowed = desk.events.iter().map(|(_, event)| event);
     let shadowed = shadowed.filter(|event| matches!(event, Event::Shadowed { .. }));
     shadowed
@@ -48,23 +45,23 @@ fn told(desk: &Desk) -> Vec<Value> {
 }
 
 /// What the last event of the only shadowed action says.
-fn told_once(desk: &Desk) -> Value {
+pub(super) fn told_once(desk: &Desk) -> Value {
     let [told] = told(desk).try_into().unwrap();
     told
 }
 
-fn stats(desk: &Desk) -> TenantStats {
+pub(super) fn stats(desk: &Desk) -> TenantStats {
     let stats = desk.session.stats().snapshot(desk.now().wall);
     stats.tenant("acme-corp").unwrap().clone()
 }
 
-fn shadow(desk: &Desk) -> ShadowStats {
+pub(super) fn shadow(desk: &Desk) -> ShadowStats {
     stats(desk).shadow
 }
 
 /// Asserts that the ledger, the journal and the numbers of enforced actions know nothing of what happened.
 #[track_caller]
-fn assert_untouched(desk: &mut Desk) {
+pub(super) fn assert_untouched(desk: &mut Desk) {
     assert!(
         desk.sent.iter().all(|sent| sent == "POST /v1/reservations"),
         "{:?}",
@@ -419,193 +416,6 @@ fn caps_are_told_and_not_imposed() {
         (&json!("ALLOW_WITH_CAPS"), &json!(5))
     );
     assert_eq!(shadow(&desk).allowed_with_caps, 1);
-}
-
-#[test]
-fn a_run_in_shadow_mode_reports_exhaustion_and_never_fails() {
-    let mut desk = desk();
-    let run = begin(&mut desk, 100);
-    let most = Duration::from_secs(60);
-    let config = RunConfig::new(Amount::tokens(100)).max_duration(most);
-    desk.session.begin_run(desk.now(), run, config.options()).unwrap();
-    let left = |desk: &Desk| desk.session.run_budget(run).unwrap().left.amount;
-    let step = |desk: &mut Desk, estimate: i64, cost: i64| {
-        let ask = Ask::new(Amount::tokens(estimate)).name("search");
-        let step = desk.session.draw(desk.now(), run, &ask, None).unwrap();
-        let ended = desk
-            .session
-            .end_step(desk.now(), step, &Amount::tokens(cost))
-            .unwrap();
-        assert!(desk.session.is_step_stored(ended), "there is nothing to store");
-        desk.settle();
-    };
-    step(&mut desk, 60, 50);
-    let kept = desk.session.keep(desk.now(), run, &Amount::tokens(70)).unwrap();
-    assert_eq!(desk.session.left_of_keep(kept), Some(Amount::tokens(50)));
-    assert_eq!(left(&desk), 0);
-    step(&mut desk, 40, 30);
-    // Even the largest estimate does not make it overflow.
-    step(&mut desk, i64::MAX, 45);
-    assert_eq!(left(&desk), 0);
-    desk.session.give_back(kept);
-    assert_eq!(left(&desk), 0, "steps cost more than the run has");
-    desk.pass(most);
-    step(&mut desk, 0, 1);
-    desk.session.finish_run(desk.now(), run);
-    let settled = desk.session.settled(run).unwrap().unwrap().unwrap();
-    assert!(matches!(settled, Receipt::Shadow { actual, .. } if actual == Amount::tokens(126)));
-    desk.settle();
-    let exhausted: Vec<_> = desk
-        .events
-        .iter()
-        .filter(|(_, event)| matches!(event, Event::ShadowExhausted { .. }))
-        .map(|(_, event)| serde_json::to_value(event).unwrap())
-        .collect();
-    let missing: Vec<_> = exhausted
-        .iter()
-        .map(|event| event["missing"]["amount"].as_i64().unwrap())
-        .collect();
-    assert_eq!(missing, [20, 40, i64::MAX, 0]);
-    assert_eq!(
-        (&exhausted[1]["step"], &exhausted[3]["is_late"]),
-        (&json!("search"), &json!(true))
-    );
-    let told = told_once(&desk);
-    assert_eq!(
-        (&told["actual"]["amount"], &told["exhausted"]),
-        (&json!(126), &json!(4))
-    );
-    assert_eq!(shadow(&desk).exhausted, 4);
-    // Only a run that was finished begins no more steps.
-    let over = desk
-        .session
-        .draw(desk.now(), run, &Ask::new(Amount::tokens(1)), None);
-    assert!(matches!(over, Err(Error::RunOver(over)) if over.why == RunEnd::Finished));
-    assert_untouched(&mut desk);
-}
-
-#[test]
-fn steps_of_a_run_in_shadow_mode_cost_what_they_would_cost() {
-    let mut desk = desk();
-    let run = begin(&mut desk, 100);
-    let options = RunConfig::new(Amount::tokens(100)).options();
-    desk.session.begin_run(desk.now(), run, options).unwrap();
-    let draw = |desk: &mut Desk| {
-        let ask = Ask::new(Amount::tokens(10));
-        desk.session.draw(desk.now(), run, &ask, None).unwrap()
-    };
-    let failed = draw(&mut desk);
-    desk.session.step_spent(failed, &Amount::tokens(2)).unwrap();
-    desk.session.abandon_step(desk.now(), failed);
-    let dispatched = draw(&mut desk);
-    desk.session.step_dispatched(dispatched);
-    desk.session.abandon_step(desk.now(), dispatched);
-    let wrong = draw(&mut desk);
-    let refused = desk.session.end_step(desk.now(), wrong, &Amount::credits(1));
-    assert!(matches!(refused, Err(InvalidCommit::WrongUnit { .. })));
-    let open = draw(&mut desk);
-    desk.session.abandon(desk.now(), run);
-    let late = desk.session.end_step(desk.now(), open, &Amount::tokens(5));
-    assert_eq!(late.unwrap_err(), InvalidCommit::AlreadyCommitted);
-    desk.settle();
-    let told = told_once(&desk);
-    assert_eq!(
-        (
-            &told["actual"]["amount"],
-            &told["source"],
-            &told["has_unknown_cost"]
-        ),
-        (&json!(12), &json!("estimate"), &json!(true))
-    );
-    assert_untouched(&mut desk);
-}
-
-#[test]
-fn a_flush_waits_a_second_at_most_for_decisions_and_not_for_actions() {
-    let mut desk = desk();
-    desk.calls = |_| Fate::Held;
-    let running = begin(&mut desk, 10);
-    desk.settle();
-    desk.open.clear();
-    let is_over = |desk: &Desk, flush| desk.session.flushed(flush);
-    let flush = desk.flush(Duration::from_secs(10));
-    desk.settle();
-    assert!(is_over(&desk, flush).is_some_and(|left: Flushed| left.is_complete()));
-    desk.commit(running, 3);
-    for until in [10_000, 300] {
-        let flush = desk.flush(Duration::from_millis(until));
-        desk.pass_ms(until.min(1_000) - 1);
-        assert!(is_over(&desk, flush).is_none());
-        desk.pass_ms(1);
-        assert!(is_over(&desk, flush).is_some_and(|left: Flushed| left.is_complete()));
-    }
-    assert!(told(&desk).is_empty());
-}
-
-#[test]
-fn a_decision_that_comes_during_a_flush_ends_it() {
-    let mut desk = desk();
-    desk.calls = |_| Fate::Held;
-    let key = begin(&mut desk, 10);
-    desk.settle();
-    desk.commit(key, 3);
-    let flush = desk.flush(Duration::from_secs(10));
-    desk.settle();
-    assert!(desk.session.flushed(flush).is_none());
-    let call = desk.open.pop().unwrap();
-    desk.answer(call);
-    desk.settle();
-    assert!(desk.session.flushed(flush).is_some());
-    assert_eq!(told_once(&desk)["decision"], "ALLOW");
-}
-
-#[test]
-fn a_close_reports_what_has_ended_as_unknown_unless_everything_is_to_be_finished() {
-    for (how, at_once) in [(Close::WhenDone, 0), (Close::Leaving, 2), (Close::WritingOnly, 1)] {
-        let mut desk = desk();
-        desk.calls = |_| Fate::Held;
-        let ended = begin(&mut desk, 10);
-        let runs = begin(&mut desk, 20);
-        desk.settle();
-        desk.commit(ended, 3);
-        desk.session.close(desk.now(), how);
-        desk.settle();
-        assert_eq!(told(&desk).len(), at_once, "{how:?}");
-        if how != Close::Leaving {
-            desk.commit(runs, 4);
-        }
-        // Answers to what was withdrawn change nothing.
-        for call in std::mem::take(&mut desk.open) {
-            desk.answer(call);
-        }
-        desk.settle();
-        let decisions: Vec<_> = told(&desk).iter().map(|told| told["decision"].clone()).collect();
-        let decision = if at_once == 0 { "ALLOW" } else { "UNKNOWN" };
-        assert_eq!(decisions, [decision, decision], "{how:?}");
-        assert!(desk.session.is_idle(), "{how:?}");
-    }
-}
-
-#[test]
-fn a_shut_down_takes_no_longer_than_its_flush_for_decisions() {
-    let mut desk = desk();
-    desk.calls = |_| Fate::Held;
-    let key = begin(&mut desk, 10);
-    desk.settle();
-    desk.commit(key, 3);
-    let until = desk.mono + Duration::from_secs(30);
-    desk.session.shut_down(desk.now(), Close::WhenDone, until);
-    desk.pass_ms(1_000);
-    assert!(desk.session.left_at_end().is_some_and(|left| left.is_complete()));
-    let Some((_, Event::Shadowed { decision, .. })) = desk.events.last() else {
-        panic!("{:?}", desk.events)
-    };
-    assert!(matches!(decision, ShadowDecision::Unknown(error) if matches!(**error, Error::Closed)));
-    assert!(matches!(
-        desk.session
-            .reserve(desk.now(), &desk.caller, request(), cycles_proto::Seed([9; 16])),
-        Err(Error::Closed)
-    ));
 }
 
 #[test]
