@@ -181,15 +181,15 @@ impl Reservation {
         }
     }
 
-    /// Notes that a call got a place: its time starts now.
-    pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
+    /// Notes that a call got a place: its time starts now. Returns whether it may still be sent.
+    pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) -> bool {
         let now = self.at(now);
-        if let Some(settlement) = self.phase.settlement_mut() {
-            settlement.placed(now, ticket);
-        }
+        let settlement = self.phase.settlement_mut();
+        let may_be_sent = settlement.is_none_or(|settlement| settlement.placed(now, ticket));
         if let Some(attempt) = self.phase.attempt_of(ticket) {
             attempt.begins(now);
         }
+        may_be_sent
     }
 
     /// The events that wait to be handed out, so that a session can lend memory for them.

@@ -110,8 +110,12 @@ impl Session {
         let state = attempt.map(|attempt| core::mem::replace(&mut attempt.state, State::Placed));
         match state {
             Some(State::Queued(call)) => {
-                self.end_wait(now, key);
-                self.send_out(now, key, *call);
+                if self.end_wait(now, key) {
+                    self.send_out(now, key, *call);
+                } else {
+                    self.places.leave(priority);
+                    self.fail_unsent(now, key, FailureKind::Withdrawn);
+                }
             }
             // The attempt does not wait any more.
             Some(State::Placed | State::Withdrawn | State::WrittenOff) | None => self.places.leave(priority),
@@ -119,8 +123,8 @@ impl Session {
     }
 
     /// Notifies a reservation that its call has a place. The reservation times its calls itself, and the time starts
-    /// now, however short the wait was.
-    fn end_wait(&mut self, now: Now, key: SlabKey) {
+    /// now, however short the wait was. Returns whether the call may still be sent.
+    fn end_wait(&mut self, now: Now, key: SlabKey) -> bool {
         if let Some(Attempt {
             of: Of::Reservation(reservation),
             inner,
@@ -128,9 +132,11 @@ impl Session {
         }) = self.outstanding.attempt(key)
         {
             let (reservation, inner) = (*reservation, *inner);
-            self.act(reservation, |machine| machine.placed(now, inner));
+            let may_be_sent = self.act(reservation, |machine| machine.placed(now, inner));
             self.schedule(reservation);
+            return may_be_sent.unwrap_or(true);
         }
+        true
     }
 
     /// Sends an attempt that has a place; its time starts now.

@@ -265,14 +265,23 @@ impl Settlement {
         self.apply(now, request, next);
     }
 
-    /// Notes that a call got a place: its time starts now.
-    pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
+    /// Notes that a call got a place: its time starts now. Returns whether it may still be sent: the record may have
+    /// become stale while the call waited, because the machine was asleep.
+    pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) -> bool {
+        let is_stale = !self.force && judge::is_stale(&self.record, now.wall);
         let timeout = self.config.attempt_timeout();
-        if let Stage::InFlight(_, attempt) = &mut self.stage
-            && attempt.ticket == ticket
-        {
-            attempt.deadline = now.mono.saturating_add(timeout);
+        let Stage::InFlight(request, attempt) = &mut self.stage else {
+            return true;
+        };
+        if attempt.ticket != ticket {
+            return true;
         }
+        attempt.deadline = now.mono.saturating_add(timeout);
+        if *request == Request::Settle && is_stale {
+            self.set_aside(Aside::Stale, Receipt::Stale);
+            return false;
+        }
+        true
     }
 
     /// Whether the cost is neither settled nor in a record.

@@ -131,7 +131,7 @@ fn apply_until(journal: &Journal, thread: usize, end: Instant) -> usize {
 /// One thread that never waits for a change, as an async runtime does it.
 fn submitted(journal: &Journal, _: &Path, end: Instant) -> usize {
     enum Made {
-        Put(usize, JournalRecord),
+        Put(usize, Box<JournalRecord>),
         Removed(usize),
     }
     let (sender, made) = mpsc::channel();
@@ -139,7 +139,7 @@ fn submitted(journal: &Journal, _: &Path, end: Instant) -> usize {
         let (sender, record) = (sender.clone(), record(slot, count));
         journal.submit(JournalWrite::Put(record.clone()), move |result| {
             result.unwrap();
-            sender.send(Made::Put(slot, record)).unwrap();
+            sender.send(Made::Put(slot, Box::new(record))).unwrap();
         });
     };
     let (mut begun, mut ended) = (IN_FLIGHT, 0);
@@ -150,7 +150,7 @@ fn submitted(journal: &Journal, _: &Path, end: Instant) -> usize {
         match made.recv().unwrap() {
             Made::Put(slot, record) => {
                 let sender = sender.clone();
-                journal.submit(JournalWrite::Remove(record), move |result| {
+                journal.submit(JournalWrite::Remove(*record), move |result| {
                     result.unwrap();
                     sender.send(Made::Removed(slot)).unwrap();
                 });

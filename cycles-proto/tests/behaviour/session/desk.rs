@@ -33,6 +33,8 @@ pub(super) struct Desk {
     pub(super) caller: Caller,
     pub(super) ledger: Ledger,
     pub(super) mono: Duration,
+    /// How long the machine was asleep, which only the wall clock counts.
+    pub(super) asleep: Duration,
     /// What happens to a call.
     pub(super) calls: fn(&Call) -> Fate,
     pub(super) stores: Fate,
@@ -89,6 +91,7 @@ impl Desk {
             caller,
             ledger,
             mono: Duration::ZERO,
+            asleep: Duration::ZERO,
             calls: |_| Fate::Done,
             stores: Fate::Done,
             scans: Fate::Done,
@@ -129,7 +132,7 @@ impl Desk {
     pub(super) fn now(&self) -> Now {
         Now {
             mono: self.mono,
-            wall: UnixMillis(WALL).saturating_add(self.mono),
+            wall: UnixMillis(WALL).saturating_add(self.mono + self.asleep),
         }
     }
 

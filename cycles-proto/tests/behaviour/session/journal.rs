@@ -131,6 +131,32 @@ fn an_event_that_takes_the_place_of_a_recorded_commit_waits_for_its_own_record_a
 }
 
 #[test]
+fn an_event_that_waits_for_a_place_while_the_machine_sleeps_for_a_week_is_set_aside_and_not_sent() {
+    for (days, is_sent) in [(5, true), (7, false)] {
+        let mut next = Desk::after_one_that_left_a_cost();
+        let record = next.journal.pop_first().unwrap().1.into_event().unwrap();
+        let id = record.id().clone();
+        let principal = next.caller.principal();
+        next.journal.insert((principal, id), record);
+        next.session.set_places(1);
+        next.reserve();
+        next.settle();
+        assert_eq!((next.open.len(), next.journal.len()), (1, 1));
+        next.flush(Duration::from_secs(60));
+        next.settle();
+        next.asleep = Duration::from_secs(days * 86_400);
+        next.calls = |_| Fate::Done;
+        let call = next.open.remove(0);
+        next.answer(call);
+        next.settle();
+        assert_eq!(sends_of(&next, "/v1/events") > 0, is_sent, "after {days} days");
+        let stale = next.told(|event| matches!(event, Event::SetAside { .. }));
+        assert_eq!(stale > 0, !is_sent, "after {days} days: {:?}", next.events);
+        assert!(next.journal.is_empty());
+    }
+}
+
+#[test]
 fn what_an_earlier_run_left_is_settled_under_a_claim_that_is_given_back() {
     let mut next = Desk::after_one_that_left_a_cost();
     next.reserve();
