@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
@@ -29,6 +29,9 @@ use crate::operation::Operation;
 /// The largest request body that is read.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
 
+/// How often it is told at most that connections cannot be accepted.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
 /// The state that the HTTP server shares with the `Sandbox`: the ledger, its clock and the faults.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -40,6 +43,14 @@ pub(crate) struct Shared {
     /// Answers in place of the ledger.
     answer_override: Option<AnswerOverride>,
     clock: Clock,
+    front: Front,
+}
+
+/// How the server treats connections.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) head_timeout: Duration,
+    pub(crate) accept_failed: Option<AcceptFailed>,
 }
 
 impl Shared {
@@ -48,6 +59,7 @@ impl Shared {
         observer: Option<Observer>,
         answer_override: Option<AnswerOverride>,
         clock: Clock,
+        front: Front,
     ) -> Self {
         Self {
             answer_override,
@@ -56,6 +68,7 @@ impl Shared {
             has_faults: AtomicBool::new(false),
             observer,
             clock,
+            front,
         }
     }
 
@@ -150,6 +163,15 @@ pub(crate) struct AnswerOverride(pub(crate) Box<Answer>);
 
 type Answer = dyn Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync;
 
+/// The function that `SandboxBuilder::accept_failed` registered; it runs on the server's thread.
+pub(crate) struct AcceptFailed(pub(crate) Box<dyn Fn(&io::Error) + Send + Sync>);
+
+impl fmt::Debug for AcceptFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AcceptFailed")
+    }
+}
+
 impl fmt::Debug for AnswerOverride {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AnswerOverride")
@@ -237,13 +259,22 @@ pub(crate) fn serve(
 }
 
 async fn accept(listener: TcpListener, plane: Plane, shared: Arc<Shared>) -> Infallible {
+    let mut told: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 tokio::spawn(converse(stream, plane, Arc::clone(&shared)));
             }
             // Probably out of descriptors: some become free as other connections end.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(error) => {
+                if let Some(AcceptFailed(tell)) = &shared.front.accept_failed
+                    && told.is_none_or(|told| told.elapsed() >= TELL_EVERY)
+                {
+                    tell(&error);
+                    told = Some(Instant::now());
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
     }
 }
@@ -257,6 +288,8 @@ async fn converse(stream: TcpStream, plane: Plane, shared: Arc<Shared>) {
     let stream = Resettable::new(stream, reset.clone());
     // An error means that the client went away or did not speak HTTP, or that a fault ended the connection.
     let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.front.head_timeout)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::exchange::{Exchange, Observer};
 use crate::fault::FaultRule;
-use crate::http_server::{self, AnswerOverride, Clock, Shared};
+use crate::http_server::{self, AcceptFailed, AnswerOverride, Clock, Front, Shared};
 use crate::ledger::{ApiKey, Budget, Ledger, Tenant, Unit};
 
 /// The tenant of a default sandbox.
@@ -25,6 +25,9 @@ pub const DEFAULT_API_KEY: &str = "cyc_live_sandbox_0123456789abcdef";
 pub const DEFAULT_TENANT_SCOPE: &str = "tenant:acme-corp";
 /// The scope of an agent below that tenant, with a tenth of both budgets.
 pub const DEFAULT_AGENT_SCOPE: &str = "tenant:acme-corp/agent:support-bot";
+
+/// How long the head of a request may take, unless a program says otherwise.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The budgets of a default sandbox, for any tenant: `TOKENS` and `USD_MICROCENTS` on `tenant:<id>`, and a
 /// tenth of both on `tenant:<id>/agent:support-bot`.
@@ -80,6 +83,10 @@ impl Sandbox {
             observer: None,
             answer_override: None,
             clock: None,
+            front: Front {
+                head_timeout: HEAD_TIMEOUT,
+                accept_failed: None,
+            },
             api_key: DEFAULT_API_KEY.to_owned(),
             tenant: DEFAULT_TENANT.to_owned(),
         }
@@ -179,6 +186,7 @@ pub struct SandboxBuilder {
     observer: Option<Observer>,
     answer_override: Option<AnswerOverride>,
     clock: Option<Clock>,
+    front: Front,
     api_key: String,
     tenant: String,
 }
@@ -240,6 +248,20 @@ impl SandboxBuilder {
         self
     }
 
+    /// How long a client may take to send the head of a request; a connection on which none comes is closed after as
+    /// long. Default: 60 seconds.
+    pub const fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.front.head_timeout = timeout;
+        self
+    }
+
+    /// Calls `tell` when a connection cannot be accepted, on the sandbox's thread and at most every ten seconds. Mostly,
+    /// the process has no descriptors left; the connection then waits until others end.
+    pub fn accept_failed(mut self, tell: impl Fn(&io::Error) + Send + Sync + 'static) -> Self {
+        self.front.accept_failed = Some(AcceptFailed(Box::new(tell)));
+        self
+    }
+
     /// Serves `ledger` instead of the default one. [`Sandbox::api_key`] and [`Sandbox::tenant`] return the given
     /// `api_key` and `tenant`.
     pub fn ledger(mut self, ledger: Ledger, api_key: impl Into<String>, tenant: impl Into<String>) -> Self {
@@ -285,6 +307,7 @@ impl SandboxBuilder {
             self.observer,
             self.answer_override,
             self.clock.unwrap_or_else(Clock::start),
+            self.front,
         ));
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&shared);

@@ -1,124 +1,13 @@
 //! The program `cycles-sandbox`, as shells and clients use it.
 
-use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 
-const LONG: Duration = Duration::from_secs(60);
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cycles-sandbox"));
-    command.args(args).stdin(Stdio::null());
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    command(args).output().unwrap()
-}
-
-/// The program on a free port, with its output.
-struct Program {
-    child: Child,
-    log: Receiver<String>,
-    exports: BTreeMap<String, String>,
-}
-
-impl Program {
-    fn start(args: &[&str]) -> Self {
-        Self::listening("127.0.0.1:0", args)
-    }
-
-    fn listening(addr: &str, args: &[&str]) -> Self {
-        Self::of(command(&["--listen", addr]).args(args))
-    }
-
-    /// Reads its standard output to the end, which comes before the program ends.
-    fn of(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = lines(child.stdout.take().unwrap());
-        let log = lines(child.stderr.take().unwrap());
-        let exports = std::iter::from_fn(|| match out.recv_timeout(LONG) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("standard output stays open"),
-        });
-        let exports = exports.map(|line| {
-            let (name, value) = line
-                .strip_prefix("export ")
-                .and_then(|rest| rest.split_once('='))
-                .unwrap_or_else(|| panic!("{line}"));
-            (name.to_owned(), value.to_owned())
-        });
-        let exports: BTreeMap<String, String> = exports.collect();
-        assert_eq!(exports.len(), 3, "{exports:?}");
-        Self { child, log, exports }
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let key = format!("x-cycles-api-key: {}", self.exports["CYCLES_API_KEY"]);
-        ask(&self.exports["CYCLES_BASE_URL"], &key, method, path, body)
-    }
-
-    /// The first line of the log that contains this text.
-    fn logged(&self, text: &str) -> String {
-        loop {
-            let line = self.log.recv_timeout(LONG).unwrap();
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The lines as they arrive, so that a test can wait for each with a timeout.
-fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(source).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    receiver
-}
-
-fn ask(url: &str, key: &str, method: &str, path: &str, body: &str) -> (u16, String) {
-    let answer = answered(url, key, method, path, body);
-    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
-        return (0, answer);
-    };
-    (head[9..12].parse().unwrap(), body.to_owned())
-}
-
-/// The whole response, to the end of the connection.
-fn answered(url: &str, key: &str, method: &str, path: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\n{key}\r\ncontent-type: application/json\r\n\
-         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
+#[cfg(unix)]
+use crate::common::program::shell;
+use crate::common::program::{LONG, Program, answered, ask, command, lines, run, within_a_minute};
 
 fn reserve(key: &str, amount: i64) -> String {
     format!(
@@ -413,23 +302,6 @@ fn it_ends_with_a_parent_that_is_killed_if_that_is_asked_for() {
         .find_map(Result::err)
         .unwrap();
     assert_eq!(end, RecvTimeoutError::Disconnected, "it runs on");
-}
-
-/// Runs a script in which `$0` is the program.
-#[cfg(unix)]
-fn shell(script: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", script, env!("CARGO_BIN_EXE_cycles-sandbox")]);
-    command.stdin(Stdio::null());
-    command
-}
-
-#[cfg(unix)]
-fn within_a_minute(command: &mut Command) -> Output {
-    let child = command.spawn().unwrap();
-    let (sender, ended) = mpsc::channel();
-    std::thread::spawn(move || sender.send(child.wait_with_output()));
-    ended.recv_timeout(LONG).expect("it does not end").unwrap()
 }
 
 #[test]

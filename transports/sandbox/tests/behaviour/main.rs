@@ -22,6 +22,7 @@ mod differential;
 mod faults;
 mod http_front;
 mod invariants;
+mod runner;
 mod suite;
 mod watching;
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use cycles_sandbox::{Budget, DEFAULT_API_KEY, DEFAULT_TENANT, FaultRule, default_budgets};
@@ -15,19 +16,30 @@ A Cycles server for tests and experiments; it keeps its state in memory only. It
 what clients need as export lines, then closes its standard output and logs to standard error.
 
 Usage: cycles-sandbox [OPTIONS]
+       cycles-sandbox [OPTIONS] -- COMMAND [ARGS]
+
+With a COMMAND, it runs that once it listens, with CYCLES_BASE_URL, CYCLES_API_KEY and
+CYCLES_TENANT in its environment, prints nothing to standard output, and ends with the
+command and with its exit code.
 
 Options:
-  --listen ADDR        Address for clients [default: 127.0.0.1:7878]; port 0 picks a free port
-  --tenant ID          The tenant [default: acme-corp]
-  --api-key KEY        The tenant's API key [default: cyc_live_sandbox_0123456789abcdef]
+  --listen ADDR        Address for clients [default: 127.0.0.1:7878, with a COMMAND 127.0.0.1:0];
+                       port 0 picks a free port
+  --port PORT          The same, on 127.0.0.1
+  --tenant ID          The tenant [default: $CYCLES_TENANT, or else acme-corp]
+  --api-key KEY        The tenant's API key
+                       [default: $CYCLES_API_KEY, or else cyc_live_sandbox_0123456789abcdef]
   --budget BUDGET      A budget of the tenant; repeat the flag for more
                        [default: 1000000 TOKENS and 10000000000 USD_MICROCENTS on tenant:ID,
                        a tenth of both on tenant:ID/agent:support-bot]
   --admin-listen ADDR  Address for operators, usually 127.0.0.1:7979 [default: no admin plane]
   --admin-key KEY      The operators' key [default: admin-bootstrap-key]
   --fault RULE         A fault to inject; repeat the flag for more
+  --format FORMAT      What is printed: shell (export lines) or json (one object) [default: shell]
+  --env-file FILE      Write the settings to FILE too, as NAME=VALUE lines, once it listens
   --quiet              Do not log requests
-  --exit-with-parent   End when the process that started it ends, even if it is killed (Unix only)
+  --exit-with-parent   End when the process that started it ends, even if it is killed (Unix only;
+                       always with a COMMAND)
   --help               Print this help
   --version            Print the version
 
@@ -44,7 +56,7 @@ RULE is OPERATIONS:FAULT[@WHEN], for example
 /// The command that the arguments select.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Serve(Args),
+    Serve(Box<Args>),
     Help,
     Version,
 }
@@ -59,22 +71,62 @@ pub(crate) struct Args {
     pub(crate) admin_listen: Option<SocketAddr>,
     pub(crate) admin_key: String,
     pub(crate) faults: Vec<FaultRule>,
+    pub(crate) format: Format,
+    pub(crate) env_file: Option<PathBuf>,
     pub(crate) quiet: bool,
     pub(crate) exit_with_parent: bool,
+    /// The variables of the environment that are used.
+    pub(crate) variables: Vec<&'static str>,
+    /// The command to run, and its arguments.
+    pub(crate) command: Option<(OsString, Vec<OsString>)>,
 }
 
-/// Parses the arguments after the program's name. The error is a sentence for the user.
-pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
-    let mut parser = Parser::from_args(args);
-    let (mut listen, mut admin_listen, mut admin_key) = (None, None, None);
+/// How the settings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Lines that a shell evaluates.
+    Shell,
+    /// One JSON object on one line.
+    Json,
+}
+
+/// Parses the arguments after the program's name, and what `variable` says the environment has. The error is a sentence
+/// for the user.
+pub(crate) fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Command, String> {
+    let mut own: Vec<OsString> = args.into_iter().collect();
+    let command = match own.iter().position(|arg| arg == "--") {
+        None => None,
+        Some(place) => {
+            let mut command = own.split_off(place).into_iter().skip(1);
+            let program = command
+                .next()
+                .ok_or("`--` is followed by no command: write one after it, such as -- npm test")?;
+            Some((program, command.collect()))
+        }
+    };
+    let mut parser = Parser::from_args(own);
+    let (mut listen, mut port, mut admin_listen, mut admin_key) = (None, None, None, None);
     let (mut tenant, mut api_key) = (None, None);
+    let (mut format, mut env_file) = (None, None);
     let (mut budgets, mut faults) = (Vec::new(), Vec::new());
     let (mut quiet, mut exit_with_parent) = (false, false);
     while let Some(arg) = parser.next().map_err(sentence)? {
         match arg {
             Arg::Long("listen") => once("--listen", &mut listen, address("--listen", &mut parser)?)?,
-            Arg::Long("tenant") => once("--tenant", &mut tenant, id(&mut parser)?)?,
+            Arg::Long("port") => once("--port", &mut port, port_number(&mut parser)?)?,
+            Arg::Long("tenant") => {
+                let text = value("--tenant", &mut parser)?;
+                once("--tenant", &mut tenant, id("--tenant", text)?)?;
+            }
             Arg::Long("api-key") => once("--api-key", &mut api_key, key("--api-key", &mut parser)?)?,
+            Arg::Long("format") => once("--format", &mut format, format_named(&mut parser)?)?,
+            Arg::Long("env-file") => {
+                let file = PathBuf::from(value("--env-file", &mut parser)?);
+                once("--env-file", &mut env_file, file)?;
+            }
             Arg::Long("budget") => budgets.push(parsed::<Budget>("--budget", &mut parser)?),
             Arg::Long("admin-listen") => {
                 let addr = address("--admin-listen", &mut parser)?;
@@ -92,25 +144,61 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             }
             Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
             Arg::Long("version") | Arg::Short('V') => return Ok(Command::Version),
-            Arg::Long(_) | Arg::Short(_) | Arg::Value(_) => return Err(sentence(arg.unexpected())),
+            Arg::Value(text) => {
+                return Err(format!(
+                    "`{}` is not an argument of any flag; a command to run comes after --",
+                    text.to_string_lossy()
+                ));
+            }
+            Arg::Long(_) | Arg::Short(_) => return Err(sentence(arg.unexpected())),
         }
     }
-    let tenant = tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
+    if listen.is_some() && port.is_some() {
+        return Err("--listen and --port are both given: give one of them".to_owned());
+    }
+    if format.is_some() && command.is_some() {
+        return Err(
+            "--format is for whoever reads the output, but the command writes it: it has the settings in its \
+             environment"
+                .to_owned(),
+        );
+    }
+    let default_port = if command.is_some() { 0 } else { 7878 };
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(default_port)));
+    let mut variables = Vec::new();
+    let tenant = match tenant {
+        Some(tenant) => tenant,
+        None => match set("CYCLES_TENANT", &variable, &mut variables)? {
+            Some(text) => id("CYCLES_TENANT", text)?,
+            None => DEFAULT_TENANT.to_owned(),
+        },
+    };
+    let api_key = match api_key {
+        Some(api_key) => api_key,
+        None => match set("CYCLES_API_KEY", &variable, &mut variables)? {
+            Some(text) => usable_key("CYCLES_API_KEY", text)?,
+            None => DEFAULT_API_KEY.to_owned(),
+        },
+    };
     check_budgets(&tenant, &budgets)?;
     if budgets.is_empty() {
         budgets.extend(default_budgets(&tenant));
     }
-    Ok(Command::Serve(Args {
-        listen: listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 7878))),
+    Ok(Command::Serve(Box::new(Args {
+        listen: listen.unwrap_or(local),
         tenant,
-        api_key: api_key.unwrap_or_else(|| DEFAULT_API_KEY.to_owned()),
+        api_key,
         budgets,
         admin_listen,
         admin_key: admin_key.unwrap_or_else(|| DEFAULT_ADMIN_KEY.to_owned()),
         faults,
+        format: format.unwrap_or(Format::Shell),
+        env_file,
         quiet,
-        exit_with_parent,
-    }))
+        variables,
+        exit_with_parent: exit_with_parent || (command.is_some() && cfg!(unix)),
+        command,
+    })))
 }
 
 /// Checks that every budget belongs to the tenant and that no scope and unit is given twice.
@@ -171,27 +259,59 @@ fn address(flag: &str, parser: &mut Parser) -> Result<SocketAddr, String> {
     })
 }
 
-/// Parses a tenant id, within the protocol's limits for a subject level.
-fn id(parser: &mut Parser) -> Result<String, String> {
-    let text = value("--tenant", parser)?;
+fn port_number(parser: &mut Parser) -> Result<u16, String> {
+    let text = value("--port", parser)?;
+    text.parse()
+        .map_err(|_| format!("--port: `{text}` is not a port: use 0 to 65535; 0 picks a free port"))
+}
+
+fn format_named(parser: &mut Parser) -> Result<Format, String> {
+    match value("--format", parser)?.as_str() {
+        "shell" => Ok(Format::Shell),
+        "json" => Ok(Format::Json),
+        other => Err(format!("--format: `{other}` is not a format: use shell or json")),
+    }
+}
+
+/// The value of an environment variable, unless it is missing or empty. One that has a value is added to `used`.
+fn set(
+    name: &'static str,
+    variable: impl Fn(&str) -> Option<OsString>,
+    used: &mut Vec<&'static str>,
+) -> Result<Option<String>, String> {
+    let Some(value) = variable(name).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    used.push(name);
+    let value = value.into_string();
+    value
+        .map(Some)
+        .map_err(|_| format!("{name} of the environment is not UTF-8: correct or unset it"))
+}
+
+/// Checks a tenant id, within the protocol's limits for a subject level.
+fn id(of: &str, text: String) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if (3..=64).contains(&text.len()) && text.bytes().all(fits) {
         Ok(text)
     } else {
         Err(format!(
-            "--tenant: `{text}` is not a tenant id: use 3 to 64 lower-case letters, digits and hyphens"
+            "{of}: `{text}` is not a tenant id: use 3 to 64 lower-case letters, digits and hyphens"
         ))
     }
 }
 
-/// Parses a key that is valid in a header. The key is a secret, so the error does not quote it.
 fn key(flag: &str, parser: &mut Parser) -> Result<String, String> {
-    let text = value(flag, parser)?;
+    usable_key(flag, value(flag, parser)?)
+}
+
+/// Checks that a key is valid in a header. The key is a secret, so the error does not quote it.
+fn usable_key(of: &str, text: String) -> Result<String, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text)
     } else {
         Err(format!(
-            "{flag} takes a key of ASCII letters, digits and punctuation, such as {DEFAULT_API_KEY}"
+            "{of} takes a key of ASCII letters, digits and punctuation, such as {DEFAULT_API_KEY}"
         ))
     }
 }
@@ -200,6 +320,9 @@ fn missing(flag: &str) -> String {
     let example = match flag {
         "--listen" => "ADDR, such as 127.0.0.1:7878",
         "--admin-listen" => "ADDR, such as 127.0.0.1:7979",
+        "--port" => "PORT, such as 7878",
+        "--format" => "FORMAT, which is shell or json",
+        "--env-file" => "FILE, such as cycles.env",
         "--tenant" => "ID, such as acme-corp",
         "--budget" => "BUDGET, such as tenant:acme-corp=TOKENS:6000",
         "--fault" => "RULE, such as commit:lose-response@1",

@@ -1,10 +1,17 @@
+use std::ffi::OsString;
+
 use cycles_sandbox::{Budget, DEFAULT_API_KEY, Unit};
 
-use super::{Args, Command, HELP, parse};
+use super::{Args, Command, Format, HELP};
+
+/// Parses the arguments in an environment without settings.
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    super::parse(args, |_| None)
+}
 
 fn served(args: &[&str]) -> Args {
     match parse(args.iter().map(Into::into)) {
-        Ok(Command::Serve(args)) => args,
+        Ok(Command::Serve(args)) => *args,
         other => panic!("{args:?}: {other:?}"),
     }
 }
@@ -136,16 +143,97 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
             &["--fault", "commit"],
             "--fault: `commit` is not OPERATION:FAULT[@WHEN]",
         ),
-        (&["--port", "1"], "unknown flag --port"),
+        (&["--ports", "1"], "unknown flag --ports"),
+        (
+            &["--port", "65536"],
+            "--port: `65536` is not a port: use 0 to 65535",
+        ),
+        (
+            &["--port", "1", "--listen", "127.0.0.1:1"],
+            "--listen and --port are both given",
+        ),
+        (
+            &["--format", "yaml"],
+            "--format: `yaml` is not a format: use shell or json",
+        ),
+        (
+            &["--env-file"],
+            "--env-file needs a value: FILE, such as cycles.env",
+        ),
+        (
+            &["--"],
+            "`--` is followed by no command: write one after it, such as -- npm test",
+        ),
+        (
+            &["--format", "json", "--", "x"],
+            "it has the settings in its environment",
+        ),
         (&["-p"], "unknown flag -p"),
         (&["--quiet=1"], "--quiet takes no value"),
-        (&["serve"], "`serve` is not an argument of any flag"),
+        (
+            &["npm", "test"],
+            "`npm` is not an argument of any flag; a command to run comes after --",
+        ),
     ] {
         let problem = parse(args.iter().map(Into::into)).unwrap_err();
         assert!(problem.contains(sentence), "{args:?}: {problem}");
     }
     let secret = parse(["--api-key", "hush hush"].map(Into::into)).unwrap_err();
     assert!(!secret.contains("hush"), "{secret}");
+}
+
+#[test]
+fn a_command_has_all_that_follows_the_dashes_and_a_free_port() {
+    let args = served(&["--quiet", "--", "npm", "test", "--", "--quiet", "--port"]);
+    let (program, rest) = args.command.unwrap();
+    assert_eq!((program, rest.len()), ("npm".into(), 4));
+    assert_eq!(args.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(args.exit_with_parent, cfg!(unix));
+    let args = served(&["--port", "7000", "--", "true"]);
+    assert_eq!(args.listen.to_string(), "127.0.0.1:7000");
+}
+
+#[test]
+fn the_output_has_a_format_and_may_go_to_a_file() {
+    let args = served(&["--port=0", "--format=json", "--env-file", "cycles.env"]);
+    assert_eq!(args.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(args.format, Format::Json);
+    assert_eq!(args.env_file.unwrap().to_str(), Some("cycles.env"));
+}
+
+#[test]
+fn tenant_and_key_come_from_flags_or_else_from_the_environment() {
+    let environment = |name: &str| match name {
+        "CYCLES_TENANT" => Some("from-env".into()),
+        "CYCLES_API_KEY" => Some("env-key".into()),
+        _ => None,
+    };
+    let parsed = |args: &[&str], environment: &dyn Fn(&str) -> Option<OsString>| match super::parse(
+        args.iter().map(Into::into),
+        environment,
+    ) {
+        Ok(Command::Serve(args)) => Ok((args.tenant, args.api_key)),
+        Ok(other) => panic!("{other:?}"),
+        Err(problem) => Err(problem),
+    };
+    let of = |tenant: &str, key: &str| Ok((tenant.to_owned(), key.to_owned()));
+    assert_eq!(parsed(&[], &environment), of("from-env", "env-key"));
+    assert_eq!(
+        parsed(&["--tenant=from-flag"], &environment),
+        of("from-flag", "env-key")
+    );
+    assert_eq!(
+        parsed(&["--api-key=flag-key"], &environment),
+        of("from-env", "flag-key")
+    );
+    assert_eq!(
+        parsed(&[], &|_| Some("".into())),
+        of("acme-corp", DEFAULT_API_KEY)
+    );
+    for (name, wrong) in [("CYCLES_TENANT", "A B"), ("CYCLES_API_KEY", "hush hush")] {
+        let problem = parsed(&[], &|of| (of == name).then(|| wrong.into())).unwrap_err();
+        assert!(problem.contains(name) && !problem.contains("hush"), "{problem}");
+    }
 }
 
 #[test]

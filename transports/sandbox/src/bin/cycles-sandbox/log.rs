@@ -247,7 +247,7 @@ impl Seen {
 }
 
 /// The lines that announce the server.
-pub(crate) fn banner(sandbox: &Sandbox) -> String {
+pub(crate) fn banner(sandbox: &Sandbox, variables: &[&str]) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let (tenant, url) = (sandbox.tenant(), sandbox.base_url());
     let mut text = format!("cycles-sandbox {version} serves tenant {tenant} at {url}; Ctrl-C stops it\n");
@@ -258,6 +258,10 @@ pub(crate) fn banner(sandbox: &Sandbox) -> String {
     });
     if let Some(url) = sandbox.admin_url() {
         text.push_str(&format!("  admin plane at {url}\n"));
+    }
+    if !variables.is_empty() {
+        let names = variables.join(" and ");
+        text.push_str(&format!("  {names} of the environment: used\n"));
     }
     text
 }

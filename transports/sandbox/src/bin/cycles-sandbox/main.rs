@@ -1,11 +1,14 @@
 //! `cycles-sandbox`: the embedded server as a program. It prints the settings that a client needs, closes its standard
-//! output, logs a line per request, and runs until a signal stops it.
+//! output, logs a line per request, and runs until a signal stops it; or it runs a command that has the settings in its
+//! environment, and ends with that.
 
 mod args;
 mod default_key_warning;
 mod log;
 mod masks;
 mod output;
+mod runner;
+mod settings;
 mod shutdown;
 mod stderr_writer;
 
@@ -17,14 +20,18 @@ use cycles_sandbox::{ApiKey, Ledger, Sandbox, Tenant};
 
 use crate::args::{Args, Command};
 use crate::log::Log;
+use crate::settings::Settings;
 use crate::shutdown::Stop;
 use crate::stderr_writer::StderrWriter;
 
 fn main() -> ExitCode {
-    let done = match args::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Help) => output::write(args::HELP),
-        Ok(Command::Version) => output::write(concat!("cycles-sandbox ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Command::Serve(args)) => serve(args),
+    let success = |()| ExitCode::SUCCESS;
+    let done = match args::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
+        Ok(Command::Help) => output::write(args::HELP).map(success),
+        Ok(Command::Version) => {
+            output::write(concat!("cycles-sandbox ", env!("CARGO_PKG_VERSION"), "\n")).map(success)
+        }
+        Ok(Command::Serve(args)) => serve(*args),
         Err(problem) => {
             // The message quotes the command line, which may contain terminal control sequences.
             let problem = problem.replace(char::is_control, "?");
@@ -35,7 +42,7 @@ fn main() -> ExitCode {
         }
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             log::note(&format!("cycles-sandbox: {}\n", explained(&error)));
             ExitCode::FAILURE
@@ -43,36 +50,46 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves until the program is asked to stop.
-fn serve(args: Args) -> io::Result<()> {
+/// Serves until the program is asked to stop, or until its command ends.
+fn serve(mut args: Args) -> io::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()?;
     // Before anything is printed: a reader of the output may send a signal at once.
-    let stop = runtime.block_on(async { Stop::listen(args.exit_with_parent) })?;
-    let (quiet, published) = (args.quiet, args.published_keys());
+    let mut stop = runtime.block_on(async { Stop::listen(args.exit_with_parent) })?;
+    let (quiet, published, format) = (args.quiet, args.published_keys(), args.format);
+    let (env_file, command) = (args.env_file.take(), args.command.take());
+    let variables = std::mem::take(&mut args.variables);
+    if let Some(file) = &env_file {
+        settings::remove_old(file)?;
+    }
     let (lines, written) = StderrWriter::start();
     let sandbox = start(args, &lines)?;
     if !quiet {
-        lines.write(log::banner(&sandbox));
+        lines.write(log::banner(&sandbox, &variables));
     }
     for warning in published.warnings(&sandbox) {
         lines.write(warning);
     }
     drop(lines);
-    output::write(&format!(
-        "export CYCLES_BASE_URL={}\nexport CYCLES_API_KEY={}\nexport CYCLES_TENANT={}\n",
-        sandbox.base_url(),
-        quoted(sandbox.api_key()),
-        quoted(sandbox.tenant()),
-    ))?;
-    // A shell reads the settings until the output ends: `eval "$(cycles-sandbox &)"`.
-    output::close();
-    runtime.block_on(stop.wait());
+    let settings = Settings::of(&sandbox);
+    if let Some(file) = &env_file {
+        settings.write_to(file)?;
+    }
+    let code = match command {
+        Some(command) => runner::run(&runtime, command, &settings, stop),
+        None => {
+            output::write(&settings.text(format))?;
+            // A shell reads the settings until the output ends: `eval "$(cycles-sandbox &)"`.
+            output::close();
+            runtime.block_on(stop.next());
+            ExitCode::SUCCESS
+        }
+    };
     drop(sandbox);
     written.wait();
-    Ok(())
+    Ok(code)
 }
 
 fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
@@ -93,6 +110,13 @@ fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
     if !args.quiet {
         builder = builder.observe(move |exchange| log.write(exchange));
     }
+    let lines = lines.clone();
+    let builder = builder.accept_failed(move |error| {
+        lines.write(format!(
+            "warning: a connection cannot be accepted: {error}; it waits until others end. If these are too many open \
+             files, close connections or permit more (ulimit -n)\n"
+        ));
+    });
     let sandbox = builder.start()?;
     for rule in args.faults {
         sandbox.inject(rule);
@@ -107,27 +131,5 @@ fn explained(error: &io::Error) -> String {
         )
     } else {
         error.to_string()
-    }
-}
-
-/// Returns `text` as one word for a shell.
-fn quoted(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn what_a_shell_would_read_otherwise_is_quoted() {
-        assert_eq!(quoted("cyc_live_a-b.1"), "cyc_live_a-b.1");
-        assert_eq!(quoted("a$b"), "'a$b'");
-        assert_eq!(quoted("a'b"), r"'a'\''b'");
     }
 }

@@ -5,6 +5,16 @@ use std::io;
 #[cfg(unix)]
 use std::{os::unix::process::parent_id, time::Duration};
 
+/// Why the program is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(windows, expect(dead_code, reason = "only Ctrl-C exists there"))]
+pub(crate) enum Reason {
+    Interrupt,
+    Terminate,
+    /// The process that started it has ended.
+    Orphaned,
+}
+
 /// Collects stop requests from the moment it is created.
 #[derive(Debug)]
 pub(crate) struct Stop {
@@ -39,20 +49,21 @@ impl Stop {
         })
     }
 
-    /// Returns at the first stop request.
+    /// Returns at the next stop request.
     #[cfg(unix)]
-    pub(crate) async fn wait(mut self) {
+    pub(crate) async fn next(&mut self) -> Reason {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            () = orphaned(self.parent) => {}
+            _ = self.interrupt.recv() => Reason::Interrupt,
+            _ = self.terminate.recv() => Reason::Terminate,
+            () = orphaned(self.parent) => Reason::Orphaned,
         }
     }
 
-    /// Returns at the first stop request.
+    /// Returns at the next stop request.
     #[cfg(windows)]
-    pub(crate) async fn wait(mut self) {
+    pub(crate) async fn next(&mut self) -> Reason {
         self.interrupt.recv().await;
+        Reason::Interrupt
     }
 }
 

@@ -15,6 +15,7 @@
 pub mod answer;
 pub mod backend;
 pub mod live;
+pub mod program;
 pub mod setup;
 pub mod tally;
 pub mod wire;
