@@ -60,7 +60,7 @@ pub struct JournalEntry {
     /// that runs the action lives. It can then be neither sent again nor discarded.
     pub is_in_progress: bool,
     /// Whether the server may have forgotten the key, so that an event for this cost could be charged twice. Set for
-    /// costs that are events already.
+    /// costs that are events already, and for [marks](EntryKind::Dispatched).
     pub may_count_twice: bool,
     /// The cost, to recognize it.
     #[serde(skip)]

@@ -13,7 +13,7 @@ use super::file::{File, Files};
 use super::op::{FileOp, Found, OpFailure, Owner, with_room_for_more};
 use super::owned_file::{Owned, leave_steps, owner_in, unfinished_charge_name};
 use super::procedure::Next;
-use super::record::{JournalRecord, RecordId, file_name, waiting_file_name};
+use super::record::{JournalRecord, RecordId, file_name, may_be_forgotten, waiting_file_name};
 use super::temporary_file::Temp;
 use crate::time::UnixMillis;
 
@@ -33,7 +33,8 @@ pub enum EntryChange {
     },
     /// Charge the estimate of an action that was dispatched and whose cost nobody knows.
     ChargeEstimate {
-        /// Whether to charge it even if its process may still be running.
+        /// Whether to charge it even if its process may still be running, or if the server may have forgotten that it
+        /// was charged: the process may have done so without being able to remove the mark.
         is_forced: bool,
     },
     /// Give the cost up.
@@ -163,7 +164,14 @@ async fn charge(
     if mark.dispatched().is_none() {
         return Err(EntryError::NotDispatched.into());
     }
-    let record = mark.into_cost(now);
+    // As old as the mark, because its process may have sent the key at that time.
+    let is_old = may_be_forgotten(mark.recorded_at(), now);
+    let since = if is_old && is_forced {
+        now
+    } else {
+        mark.recorded_at()
+    };
+    let record = mark.into_cost(since);
     let failed = |cause| OpFailure::of("rename", name, cause);
     let temp = Temp::take(files, name, id).await.map_err(failed)?;
     let mut temp = temp.ok_or(EntryError::Gone)?;

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use super::caller::{Caller, Principal};
 use super::entry::Entry;
 use super::{ReservationKey, Session};
-use crate::journal::record::Mode;
+use crate::journal::record::{Mode, may_be_forgotten};
 use crate::journal::{EntryChange, EntryError, EntryKind, JournalEntry, JournalRecord, RecordId, check_kind};
 use crate::models::{ErrorCode, ReservationDetail, ReservationStatus};
 use crate::outcome::{Error, Receipt, is_open};
 use crate::reservation::Reservation;
-use crate::settlement::may_be_forgotten;
 use crate::time::{Now, UnixMillis};
 
 /// Entries of the journal.
@@ -32,7 +31,7 @@ impl Session {
         for entry in entries {
             let is_event = entry.mode == Some(Mode::Event);
             let is_old = entry.recorded_at.is_none_or(|at| may_be_forgotten(at, now.wall));
-            entry.may_count_twice = is_event && is_old;
+            entry.may_count_twice = (is_event || entry.kind == EntryKind::Dispatched) && is_old;
             let Some(id) = entry.id().cloned() else { continue };
             entry.last_error = state.last_errors.of(&id).cloned().map(Box::new);
             let own = under_way.get(&id);
@@ -176,8 +175,9 @@ fn check_age(
     let sends_an_event = match change {
         EntryChange::Retry { .. } => mode == Some(Mode::Event),
         EntryChange::AsEvent { .. } => true,
-        // The key of a mark was never sent.
-        EntryChange::ChargeEstimate { .. } | EntryChange::Discard { .. } => false,
+        // Its process may have charged it before, and its reservation has expired.
+        EntryChange::ChargeEstimate { .. } => true,
+        EntryChange::Discard { .. } => false,
     };
     match sends_an_event && !change.is_forced() && may_be_forgotten(recorded_at, now.wall) {
         true => Err(EntryError::MayCountTwice),

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::Receipt;
-use crate::journal::record::{JournalRecord, Mode};
+use crate::journal::record::{JournalRecord, Mode, REMEMBERED, may_be_forgotten};
 use crate::models::{
     Amount, CommitResponse, ErrorCode, EventCreateResponse, ReservationDetail, ReservationStatus,
 };
@@ -68,16 +68,6 @@ pub(super) fn is_old(record: &JournalRecord, now: UnixMillis) -> bool {
 pub(super) fn is_stale(record: &JournalRecord, now: UnixMillis) -> bool {
     record.mode() == Mode::Event && may_be_forgotten(record.recorded_at(), now)
 }
-
-/// Whether the server may have forgotten the key of an event in a record from this time.
-pub(crate) fn may_be_forgotten(recorded_at: UnixMillis, now: UnixMillis) -> bool {
-    let is_from_the_future = recorded_at.saturating_since(now) > DAY;
-    now.saturating_since(recorded_at) > REMEMBERED || is_from_the_future
-}
-
-const DAY: Duration = Duration::from_secs(86_400);
-/// How old a key may be before the server counts as having forgotten it.
-const REMEMBERED: Duration = Duration::from_secs(6 * 86_400);
 
 /// What a settlement does when the ledger refuses it with this code. The match is exhaustive, so that every new code
 /// needs a line. An unknown code, or one that does not fit a settlement, never sets money aside: the cost is kept,

@@ -27,7 +27,6 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use self::attempt::{Request, SettlementAttempt};
-pub(crate) use self::judge::may_be_forgotten;
 use self::judge::{Found, Move};
 use crate::backoff::Backoff;
 use crate::config::CyclesConfig;

@@ -116,7 +116,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`EntryError::OwnerRuns`] while the process that runs the action lives, [`EntryError::OwnerUnknown`] if that cannot
-    /// be known, unless [`forced`](Self::forced); [`EntryError::NotDispatched`] if the entry is no mark; and any other
+    /// be known, and [`EntryError::MayCountTwice`] if the mark is older than six days, unless [`forced`](Self::forced): the
+    /// process may have charged its cost and then failed to remove the mark; [`EntryError::NotDispatched`] if the entry is no mark; and any other
     /// [`EntryError`].
     pub async fn charge_estimate(&self, entry: &JournalEntry) -> Result<Receipt, EntryError> {
         let is_forced = self.is_forced;

@@ -20,6 +20,8 @@ pub enum Plane {
     Runtime,
     /// The server for operators.
     Admin,
+    /// The server for tests, which reset, advance and look.
+    Control,
 }
 
 /// One request, its response and the fault that was applied.
@@ -30,7 +32,7 @@ pub enum Plane {
 pub struct Exchange<'a> {
     /// The server that received the request.
     pub plane: Plane,
-    /// The operation that was requested; on the admin plane [`Operation::Unknown`], except for probes.
+    /// The operation that was requested; on the other planes [`Operation::Unknown`], except for probes.
     pub operation: Operation,
     /// The request as it arrived, its API key included.
     pub request: &'a Request<Bytes>,

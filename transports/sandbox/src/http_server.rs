@@ -20,9 +20,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use crate::control;
 use crate::delivery::{Delivery, NoResponse, ResetSwitch, Resettable};
 use crate::exchange::{Exchange, Observer, Plane};
-use crate::fault::{Fault, FaultPlan, FaultRule};
+use crate::fault::{Fault, FaultCount, FaultPlan, FaultRule};
 use crate::ledger::Ledger;
 use crate::operation::Operation;
 
@@ -36,6 +37,8 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Shared {
     ledger: Mutex<Ledger>,
+    /// What a reset goes back to.
+    before: (Ledger, Vec<FaultRule>),
     faults: Mutex<FaultPlan>,
     /// Lets requests skip a lock while there are no faults.
     has_faults: AtomicBool,
@@ -50,26 +53,53 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Front {
     pub(crate) head_timeout: Duration,
+    /// The key of the control plane.
+    pub(crate) control_key: String,
     pub(crate) accept_failed: Option<AcceptFailed>,
 }
 
 impl Shared {
     pub(crate) fn new(
         ledger: Ledger,
+        faults: Vec<FaultRule>,
         observer: Option<Observer>,
         answer_override: Option<AnswerOverride>,
         clock: Clock,
         front: Front,
     ) -> Self {
-        Self {
+        let shared = Self {
             answer_override,
-            ledger: Mutex::new(ledger),
+            ledger: Mutex::new(ledger.clone()),
+            before: (ledger, faults),
             faults: Mutex::default(),
             has_faults: AtomicBool::new(false),
             observer,
             clock,
             front,
+        };
+        shared.inject_those_before();
+        shared
+    }
+
+    fn inject_those_before(&self) {
+        for rule in &self.before.1 {
+            self.inject(rule.clone());
         }
+    }
+
+    pub(crate) fn reset(&self) {
+        self.ledger().reset_to(&self.before.0);
+        self.clear_faults();
+        self.inject_those_before();
+    }
+
+    /// The time, and the state of the ledger.
+    pub(crate) fn state_json(&self) -> String {
+        let ledger = self.ledger_now();
+        let (now, state) = (self.now().0, ledger.to_json());
+        // Two objects in one.
+        let members = state.strip_prefix('{').unwrap_or("}");
+        format!(r#"{{"now_ms":{now},{members}"#)
     }
 
     /// The ledger, even if a thread panicked while it held the lock: the server keeps running.
@@ -91,9 +121,19 @@ impl Shared {
     }
 
     /// Moves the clock forward by `by`.
-    pub(crate) fn advance(&self, by: Duration) {
+    fn advance(&self, by: Duration) {
         let mut ahead = self.clock.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         *ahead = ahead.saturating_add(by);
+    }
+
+    /// Moves the clock forward by `by`, and runs what is due then.
+    pub(crate) fn advance_and_tick(&self, by: Duration) {
+        self.advance(by);
+        self.ledger().tick(self.now());
+    }
+
+    pub(crate) fn fault_counts(&self) -> Vec<FaultCount> {
+        self.faults().counts()
     }
 
     pub(crate) fn inject(&self, rule: FaultRule) {
@@ -111,7 +151,7 @@ impl Shared {
     }
 
     fn strike(&self, plane: Plane, request: &Request<Bytes>) -> Option<Fault> {
-        if plane == Plane::Admin || !self.has_faults.load(Ordering::Acquire) {
+        if plane != Plane::Runtime || !self.has_faults.load(Ordering::Acquire) {
             return None;
         }
         let operation = Operation::of(request.method(), request.uri().path());
@@ -123,7 +163,7 @@ impl Shared {
             return (answer_override.0)(request);
         }
         let secret = match plane {
-            Plane::Runtime => None,
+            Plane::Runtime | Plane::Control => None,
             Plane::Admin => {
                 let mut secret = [0; 24];
                 // Without randomness no key can be created, so the request is refused.
@@ -233,11 +273,10 @@ impl fmt::Debug for Source {
     }
 }
 
-/// Serves `listener`, and the admin plane on `admin` if given, on the calling thread. Ends when `stop` fires or its
-/// other end is dropped, and then cuts open connections.
+/// Serves each plane on its listener, on the calling thread. Ends when `stop` fires or its other end is dropped, and then
+/// cuts open connections.
 pub(crate) fn serve(
-    listener: std::net::TcpListener,
-    admin: Option<std::net::TcpListener>,
+    listeners: Vec<(std::net::TcpListener, Plane)>,
     shared: Arc<Shared>,
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
@@ -246,15 +285,12 @@ pub(crate) fn serve(
         .enable_time()
         .build()?;
     runtime.block_on(async {
-        let listener = TcpListener::from_std(listener)?;
-        if let Some(admin) = admin {
-            let admin = TcpListener::from_std(admin)?;
-            tokio::spawn(accept(admin, Plane::Admin, Arc::clone(&shared)));
+        for (listener, plane) in listeners {
+            let listener = TcpListener::from_std(listener)?;
+            tokio::spawn(accept(listener, plane, Arc::clone(&shared)));
         }
-        tokio::select! {
-            _ = stop => Ok(()),
-            never = accept(listener, Plane::Runtime, shared) => match never {},
-        }
+        let _ = stop.await;
+        Ok(())
     })
 }
 
@@ -331,6 +367,9 @@ async fn respond(
     shared: &Arc<Shared>,
     fault: Option<&Fault>,
 ) -> Option<Response<Bytes>> {
+    if plane == Plane::Control {
+        return Some(control::answer(shared, &shared.front.control_key, request).await);
+    }
     let handle = || shared.handle(plane, request);
     match fault {
         None => Some(handle()),

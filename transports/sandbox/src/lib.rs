@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod assertions;
+mod control;
 mod delivery;
 mod exchange;
 mod fault;
@@ -11,7 +12,7 @@ mod sandbox;
 mod seed;
 
 pub use exchange::{Exchange, Plane};
-pub use fault::{Fault, FaultPlan, FaultRule, FaultSyntax, Spoilt, When};
+pub use fault::{Fault, FaultCount, FaultPlan, FaultRule, FaultSyntax, Spoilt, When};
 pub use ledger::{
     ApiKey, Budget, BudgetState, BudgetStatus, BudgetSyntax, Funding, KeyStatus, Ledger, OperatorError,
     OveragePolicy, ReservationState, ReservationStatus, Tenant, TenantStatus, Unit,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use cycles_proto::time::UnixMillis;
 use tokio::sync::oneshot;
 
-use crate::exchange::{Exchange, Observer};
+use crate::exchange::{Exchange, Observer, Plane};
 use crate::fault::FaultRule;
 use crate::http_server::{self, AcceptFailed, AnswerOverride, Clock, Front, Shared};
 use crate::ledger::{ApiKey, Budget, Ledger, Tenant, Unit};
@@ -50,6 +50,8 @@ pub fn default_budgets(tenant: &str) -> [Budget; 4] {
 pub struct Sandbox {
     addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
+    control_addr: Option<SocketAddr>,
+    control_key: String,
     api_key: String,
     tenant: String,
     shared: Arc<Shared>,
@@ -83,8 +85,11 @@ impl Sandbox {
             observer: None,
             answer_override: None,
             clock: None,
+            faults: Vec::new(),
+            control_addr: None,
             front: Front {
                 head_timeout: HEAD_TIMEOUT,
+                control_key: String::new(),
                 accept_failed: None,
             },
             api_key: DEFAULT_API_KEY.to_owned(),
@@ -113,6 +118,16 @@ impl Sandbox {
         self.admin_addr
     }
 
+    /// The URL of the control plane, if [`SandboxBuilder::control_addr`] asked for one.
+    pub fn control_url(&self) -> Option<String> {
+        self.control_addr.map(|addr| format!("http://{addr}"))
+    }
+
+    /// The key of the control plane, to send as `Authorization: Bearer KEY`, if there is one.
+    pub fn control_key(&self) -> Option<&str> {
+        self.control_addr.map(|_| self.control_key.as_str())
+    }
+
     /// The secret to send as `X-Cycles-API-Key`.
     pub fn api_key(&self) -> &str {
         &self.api_key
@@ -126,6 +141,10 @@ impl Sandbox {
     /// Calls `work` with the ledger, to read or change it. Requests wait until `work` returns, so it must not make any.
     pub fn with_ledger<T>(&self, work: impl FnOnce(&mut Ledger) -> T) -> T {
         work(&mut self.ledger())
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// The ledger as of now.
@@ -150,9 +169,7 @@ impl Sandbox {
 
     /// Moves the sandbox's clock forward by `by` and runs everything that is due by then, as if that time had passed.
     pub fn advance(&self, by: Duration) {
-        self.shared.advance(by);
-        let mut ledger = self.shared.ledger();
-        ledger.tick(self.shared.now());
+        self.shared.advance_and_tick(by);
     }
 }
 
@@ -186,6 +203,8 @@ pub struct SandboxBuilder {
     observer: Option<Observer>,
     answer_override: Option<AnswerOverride>,
     clock: Option<Clock>,
+    faults: Vec<FaultRule>,
+    control_addr: Option<SocketAddr>,
     front: Front,
     api_key: String,
     tenant: String,
@@ -204,7 +223,27 @@ impl SandboxBuilder {
         self
     }
 
-    /// Calls `observe` after each request on either plane, on the sandbox's thread and before the response is sent, so
+    /// Serves the control plane on `addr` as well, with which tests in other languages reset the ledger, move the clock,
+    /// set faults and look at the state. It has to be a loopback address.
+    pub const fn control_addr(mut self, addr: SocketAddr) -> Self {
+        self.control_addr = Some(addr);
+        self
+    }
+
+    /// Sets the key of the control plane. Without it, each sandbox makes one of its own:
+    /// [`Sandbox::control_key`].
+    pub fn control_key(mut self, key: impl Into<String>) -> Self {
+        self.front.control_key = key.into();
+        self
+    }
+
+    /// Injects a fault from the start. A [reset](Sandbox::reset) injects it again.
+    pub fn fault(mut self, rule: FaultRule) -> Self {
+        self.faults.push(rule);
+        self
+    }
+
+    /// Calls `observe` after each request on any plane, on the sandbox's thread and before the response is sent, so
     /// it should be quick. No lock is held during the call. Replaces any observer set before.
     ///
     /// ```
@@ -298,12 +337,36 @@ impl SandboxBuilder {
     /// Starts the sandbox. Once this returns, it accepts connections.
     ///
     /// # Errors
-    /// If an address is taken, or no socket or thread can be created.
-    pub fn start(self) -> io::Result<Sandbox> {
+    /// If an address is taken, that of the control plane is not a loopback address, or no socket or thread can be created.
+    pub fn start(mut self) -> io::Result<Sandbox> {
+        if let Some(addr) = self
+            .control_addr
+            .filter(|addr| !addr.ip().to_canonical().is_loopback())
+        {
+            let problem = format!(
+                "the control plane cannot listen on {addr}: it needs a loopback address, such as 127.0.0.1:0"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
         let (listener, addr) = bind(self.addr)?;
         let (admin, admin_addr) = self.admin_addr.map(bind).transpose()?.unzip();
+        let (control, control_addr) = self.control_addr.map(bind).transpose()?.unzip();
+        if control.is_some() && self.front.control_key.is_empty() {
+            self.front.control_key = random_key()?;
+        }
+        let control_key = self.front.control_key.clone();
+        let listeners = [
+            (Some(listener), Plane::Runtime),
+            (admin, Plane::Admin),
+            (control, Plane::Control),
+        ];
+        let listeners = listeners
+            .into_iter()
+            .filter_map(|(listener, plane)| Some((listener?, plane)));
+        let listeners: Vec<_> = listeners.collect();
         let shared = Arc::new(Shared::new(
             self.ledger,
+            self.faults,
             self.observer,
             self.answer_override,
             self.clock.unwrap_or_else(Clock::start),
@@ -316,11 +379,13 @@ impl SandboxBuilder {
             .spawn(move || {
                 // This fails only if the platform provides no event queue. The listener is then dropped, so clients see
                 // a refused connection.
-                let _ = http_server::serve(listener, admin, served, stopped);
+                let _ = http_server::serve(listeners, served, stopped);
             })?;
         Ok(Sandbox {
             addr,
             admin_addr,
+            control_addr,
+            control_key,
             api_key: self.api_key,
             tenant: self.tenant,
             shared,
@@ -328,6 +393,14 @@ impl SandboxBuilder {
             thread: Some(thread),
         })
     }
+}
+
+/// A key that nobody can guess.
+fn random_key() -> io::Result<String> {
+    let mut secret = [0_u8; 16];
+    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+    let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("sandbox_control_{digits}"))
 }
 
 /// The address at which a client on this machine reaches a server that listens on `addr`.

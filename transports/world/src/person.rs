@@ -72,6 +72,17 @@ impl World {
             .caller
             .clone();
         let session = self.sessions[caller.session].machine.session_mut();
+        let unforced = session.check_entry(now, &of, entry, EntryChange::ChargeEstimate { is_forced: false });
+        let job = self.job_of_mark(&entry.path.to_string_lossy());
+        let is_charged = job.is_some_and(|job| !self.jobs[job.0].charges.is_empty());
+        let change = match (change, unforced) {
+            // Before a person forces that, he looks for it in the ledger.
+            (EntryChange::ChargeEstimate { .. }, Err(EntryError::MayCountTwice)) if is_charged => {
+                EntryChange::ChargeEstimate { is_forced: false }
+            }
+            (change, _) => change,
+        };
+        let session = self.sessions[caller.session].machine.session_mut();
         if let Err(why) = session.check_entry(now, &of, entry, change) {
             return self.log(|| format!("a person may not do {change:?} to {:?}: {why}", entry.path));
         }

@@ -4,6 +4,7 @@
 //! The two bodies are kept byte for byte, because the server compares them that way: a replay sends the same bytes as
 //! the first attempt.
 
+mod age;
 mod id;
 mod name;
 mod read;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::age::{REMEMBERED, may_be_forgotten};
 pub use self::id::RecordId;
 use self::name::push_hex;
 pub use self::name::{Partition, file_name, legacy_file_name, waiting_file_name};
@@ -238,12 +240,12 @@ impl JournalRecord {
         self
     }
 
-    /// Returns the record of a mark as a cost to settle, because a person has decided so. It is as old as that decision:
-    /// its key was never sent before.
+    /// Returns the record of a mark as a cost to settle, because a person has decided so. Its key may have been sent
+    /// `since` then.
     #[must_use]
-    pub(crate) fn into_cost(mut self, now: UnixMillis) -> Self {
+    pub(crate) fn into_cost(mut self, since: UnixMillis) -> Self {
         self.mark = None;
-        self.recorded_at_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
+        self.recorded_at_ms = i64::try_from(since.0).unwrap_or(i64::MAX);
         self
     }
 

@@ -174,7 +174,7 @@ fn a_person_may_charge_or_discard_a_mark_only_once_its_owner_is_gone() {
                     let charge = EntryChange::ChargeEstimate { is_forced };
                     let charged = restore(URL, entry, charge, NOW).run(|op| disk.execute(2, op));
                     if let Ok(charged) = &charged {
-                        assert_eq!(charged.record.recorded_at(), NOW);
+                        assert_eq!(charged.record.recorded_at(), mark().recorded_at());
                         assert!(charged.record.dispatched().is_none());
                         assert_eq!(charged.record.body(), mark().body());
                     }
@@ -190,6 +190,34 @@ fn a_person_may_charge_or_discard_a_mark_only_once_its_owner_is_gone() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_charged_mark_stays_as_old_as_it_is_unless_its_age_was_passed_over_by_force() {
+    const DAY_MS: u64 = 86_400_000;
+    let marked = mark().recorded_at();
+    for (days, is_forced, is_as_old) in [
+        (5, false, true),
+        (5, true, true),
+        (7, false, true),
+        (7, true, false),
+    ] {
+        let now = UnixMillis(marked.0 + days * DAY_MS);
+        let mut disk = Disk::default();
+        disk.files
+            .insert(mark_file_name(mark().id(), "ended"), mark().to_json());
+        let entry = entries(URL, now)
+            .run(|op| disk.execute(2, op))
+            .unwrap()
+            .entries
+            .remove(0);
+        let charge = EntryChange::ChargeEstimate { is_forced };
+        let charged = restore(URL, &entry, charge, now)
+            .run(|op| disk.execute(2, op))
+            .unwrap();
+        let since = if is_as_old { marked } else { now };
+        assert_eq!(charged.record.recorded_at(), since, "{days} {is_forced}");
     }
 }
 

@@ -232,6 +232,37 @@ fn an_old_event_is_sent_again_only_if_that_is_forced() {
 }
 
 #[test]
+fn a_mark_of_a_week_is_charged_only_if_that_is_forced_because_its_process_may_have_done_so() {
+    const CHARGE: EntryChange = EntryChange::ChargeEstimate { is_forced: false };
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.session.dispatched_durably(desk.now(), key).unwrap();
+    desk.settle();
+    let mark = desk.marks[0].clone();
+    let ending = format!(".{}.1.dispatched", "0".repeat(32));
+    desk.mono += 5 * DAY;
+    let entry = desk.listed(&mark, &ending);
+    assert_eq!(
+        (entry.kind, entry.may_count_twice),
+        (EntryKind::Dispatched, false)
+    );
+    desk.mono += 2 * DAY;
+    let entry = desk.listed(&mark, &ending);
+    assert!(entry.may_count_twice, "{entry}");
+    assert!(matches!(
+        desk.check(&entry, CHARGE),
+        Err(EntryError::MayCountTwice)
+    ));
+    assert!(
+        desk.check(&entry, EntryChange::ChargeEstimate { is_forced: true })
+            .is_ok()
+    );
+    assert!(desk.check(&entry, DISCARD).is_ok());
+}
+
+#[test]
 fn a_file_of_a_run_is_left_alone_unless_that_is_forced_and_one_that_is_being_written_always() {
     let (mut desk, record) = next_process();
     let run = desk.listed(&record, ".1.00000001.run");

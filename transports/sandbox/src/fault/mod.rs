@@ -187,8 +187,21 @@ pub struct FaultPlan(Vec<Active>);
 struct Active {
     rule: FaultRule,
     calls: u64,
+    struck: u64,
     first_at: Option<UnixMillis>,
     dice: Seed,
+}
+
+/// An active rule, and how far it got.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct FaultCount {
+    /// The rule.
+    pub rule: FaultRule,
+    /// How many calls of its operations there were since it was added.
+    pub calls: u64,
+    /// How many of them it struck.
+    pub struck: u64,
 }
 
 impl FaultPlan {
@@ -203,9 +216,20 @@ impl FaultPlan {
         self.0.push(Active {
             rule,
             calls: 0,
+            struck: 0,
             first_at: None,
             dice,
         });
+    }
+
+    /// The active rules, in the order in which they were added, with their counts.
+    pub fn counts(&self) -> Vec<FaultCount> {
+        let count = |active: &Active| FaultCount {
+            rule: active.rule.clone(),
+            calls: active.calls,
+            struck: active.struck,
+        };
+        self.0.iter().map(count).collect()
     }
 
     /// Removes all rules.
@@ -219,6 +243,7 @@ impl FaultPlan {
         for active in &mut self.0 {
             let concerned = active.rule.operations.is_empty() || active.rule.operations.contains(&operation);
             if concerned && active.strikes(now) && struck.is_none() {
+                active.struck += 1;
                 struck = Some(active.rule.fault.clone());
             }
         }

@@ -43,6 +43,36 @@ impl FromStr for FaultRule {
     }
 }
 
+/// Writes the rule so that it can be read again.
+impl fmt::Display for FaultRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.operations.iter().map(|operation| operation.name()).collect();
+        let operations = if names.is_empty() {
+            "*".to_owned()
+        } else {
+            names.join(",")
+        };
+        write!(f, "{operations}:{}{}", self.fault, self.when)
+    }
+}
+
+/// Writes the end of a rule: nothing, or from the `@` on.
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always => Ok(()),
+            Self::Calls(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+                write!(f, "@{}", numbers.join(","))
+            }
+            Self::First(count) => write!(f, "@first={count}"),
+            Self::For(time) => write!(f, "@for={}ms", time.as_millis()),
+            Self::Randomly { probability, seed: 0 } => write!(f, "@p={probability}"),
+            Self::Randomly { probability, seed } => write!(f, "@p={probability}/{seed}"),
+        }
+    }
+}
+
 /// Writes the fault as it appears in a rule.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -116,7 +116,7 @@ impl Ledger {
         assert!(now == self.denied_at, "something ran. {self:#}");
     }
 
-    fn holds_anything(&self) -> bool {
+    pub(crate) fn holds_anything(&self) -> bool {
         let mut reservations = self.reservations.iter();
         reservations.any(|it| it.status == ReservationStatus::Active)
     }

@@ -63,6 +63,13 @@ impl<Q: PartialEq, R> Answers<Q, R> {
         self.records.values().map(|record| &record.request)
     }
 
+    /// The requests and answers that are remembered, in the order of their keys.
+    pub(super) fn answers(&self) -> impl Iterator<Item = (&Q, &R)> {
+        self.records
+            .values()
+            .map(|record| (&record.request, &record.reply))
+    }
+
     /// Forgets the answers whose time ended before `now`.
     pub(super) fn purge(&mut self, now: i64) {
         while self.ends.first().is_some_and(|(kept_until, _)| *kept_until < now) {

@@ -13,6 +13,7 @@ mod coerce;
 mod config;
 mod cursor;
 mod decide;
+mod dump;
 mod error;
 mod event;
 mod evidence;

@@ -80,6 +80,13 @@ pub struct ReservationState {
 }
 
 impl Ledger {
+    /// Becomes what `before` was. Its next ids remain new.
+    pub(crate) fn reset_to(&mut self, before: &Self) {
+        let seed = self.seed.clone();
+        self.clone_from(before);
+        self.seed = seed;
+    }
+
     /// Adds a tenant record, or replaces the one with the same id. Settings other than the status can take a minute to
     /// take effect, because the server caches them.
     pub fn add_tenant(&mut self, tenant: Tenant) {

@@ -18,6 +18,7 @@ mod assertions;
 mod binary;
 mod budget_text;
 mod contract;
+mod control;
 mod differential;
 mod faults;
 mod http_front;

@@ -35,6 +35,11 @@ Options:
   --admin-listen ADDR  Address for operators, usually 127.0.0.1:7979 [default: no admin plane]
   --admin-key KEY      The operators' key [default: admin-bootstrap-key]
   --fault RULE         A fault to inject; repeat the flag for more
+  --control-listen ADDR
+                       Address of the control plane, with which tests reset the ledger, move the
+                       clock, set faults and see the state; on loopback [default: none]
+  --control-key KEY    Its key [default: a new one each time]
+  --dump-on-exit FILE  Write the state to FILE, as JSON, when the program ends
   --format FORMAT      What is printed: shell (export lines) or json (one object) [default: shell]
   --env-file FILE      Write the settings to FILE too, as NAME=VALUE lines, once it listens
   --quiet              Do not log requests
@@ -71,6 +76,9 @@ pub(crate) struct Args {
     pub(crate) admin_listen: Option<SocketAddr>,
     pub(crate) admin_key: String,
     pub(crate) faults: Vec<FaultRule>,
+    pub(crate) control_listen: Option<SocketAddr>,
+    pub(crate) control_key: Option<String>,
+    pub(crate) dump_on_exit: Option<PathBuf>,
     pub(crate) format: Format,
     pub(crate) env_file: Option<PathBuf>,
     pub(crate) quiet: bool,
@@ -111,6 +119,7 @@ pub(crate) fn parse(
     let (mut listen, mut port, mut admin_listen, mut admin_key) = (None, None, None, None);
     let (mut tenant, mut api_key) = (None, None);
     let (mut format, mut env_file) = (None, None);
+    let (mut control_listen, mut control_key, mut dump_on_exit) = (None, None, None);
     let (mut budgets, mut faults) = (Vec::new(), Vec::new());
     let (mut quiet, mut exit_with_parent) = (false, false);
     while let Some(arg) = parser.next().map_err(sentence)? {
@@ -122,6 +131,18 @@ pub(crate) fn parse(
                 once("--tenant", &mut tenant, id("--tenant", text)?)?;
             }
             Arg::Long("api-key") => once("--api-key", &mut api_key, key("--api-key", &mut parser)?)?,
+            Arg::Long("control-listen") => {
+                let addr = loopback(address("--control-listen", &mut parser)?)?;
+                once("--control-listen", &mut control_listen, addr)?;
+            }
+            Arg::Long("control-key") => {
+                let text = key("--control-key", &mut parser)?;
+                once("--control-key", &mut control_key, text)?;
+            }
+            Arg::Long("dump-on-exit") => {
+                let file = PathBuf::from(value("--dump-on-exit", &mut parser)?);
+                once("--dump-on-exit", &mut dump_on_exit, file)?;
+            }
             Arg::Long("format") => once("--format", &mut format, format_named(&mut parser)?)?,
             Arg::Long("env-file") => {
                 let file = PathBuf::from(value("--env-file", &mut parser)?);
@@ -152,6 +173,11 @@ pub(crate) fn parse(
             }
             Arg::Long(_) | Arg::Short(_) => return Err(sentence(arg.unexpected())),
         }
+    }
+    if control_key.is_some() && control_listen.is_none() {
+        return Err(
+            "--control-key is the key of a control plane: ask for one with --control-listen".to_owned(),
+        );
     }
     if listen.is_some() && port.is_some() {
         return Err("--listen and --port are both given: give one of them".to_owned());
@@ -192,6 +218,9 @@ pub(crate) fn parse(
         admin_listen,
         admin_key: admin_key.unwrap_or_else(|| DEFAULT_ADMIN_KEY.to_owned()),
         faults,
+        control_listen,
+        control_key,
+        dump_on_exit,
         format: format.unwrap_or(Format::Shell),
         env_file,
         quiet,
@@ -259,6 +288,16 @@ fn address(flag: &str, parser: &mut Parser) -> Result<SocketAddr, String> {
     })
 }
 
+/// Checks that other machines cannot reach the address: whoever has the key of the control plane can do anything.
+fn loopback(addr: SocketAddr) -> Result<SocketAddr, String> {
+    match addr.ip().to_canonical().is_loopback() {
+        true => Ok(addr),
+        false => Err(format!(
+            "--control-listen: {addr} is not a loopback address: use 127.0.0.1:PORT"
+        )),
+    }
+}
+
 fn port_number(parser: &mut Parser) -> Result<u16, String> {
     let text = value("--port", parser)?;
     text.parse()
@@ -320,6 +359,8 @@ fn missing(flag: &str) -> String {
     let example = match flag {
         "--listen" => "ADDR, such as 127.0.0.1:7878",
         "--admin-listen" => "ADDR, such as 127.0.0.1:7979",
+        "--control-listen" => "ADDR, such as 127.0.0.1:0",
+        "--dump-on-exit" => "FILE, such as ledger.json",
         "--port" => "PORT, such as 7878",
         "--format" => "FORMAT, which is shell or json",
         "--env-file" => "FILE, such as cycles.env",

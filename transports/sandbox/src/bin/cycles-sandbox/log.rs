@@ -111,7 +111,7 @@ impl Seen {
     /// The scope, or whatever else identifies the object of the request.
     fn place(&self, exchange: &Exchange<'_>) -> String {
         let (uri, operation) = (exchange.request.uri(), exchange.operation);
-        if exchange.plane == Plane::Admin || operation == Operation::Unknown {
+        if exchange.plane != Plane::Runtime || operation == Operation::Unknown {
             format!("{} {}", exchange.request.method(), uri.path())
         } else if matches!(operation, Operation::GetBalances | Operation::ListReservations) {
             uri.query().unwrap_or_default().to_owned()
@@ -188,7 +188,7 @@ impl Seen {
     /// The number that matters for the operation: an amount, a time, or a count of rows.
     fn amount(&self, plane: Plane) -> Option<String> {
         let rows = |member: &str| self.response.get(member)?.as_array().map(Vec::len);
-        if plane == Plane::Admin {
+        if plane != Plane::Runtime {
             None
         } else if let Some((amount, unit)) = self.money() {
             Some(format!("{amount} {}", self.clean(unit)))
@@ -204,7 +204,7 @@ impl Seen {
 
     /// The remaining amount of the deepest scope with a budget, and that scope's path unless it is the request's own.
     fn remaining(&self, exchange: &Exchange<'_>) -> Option<String> {
-        if exchange.plane == Plane::Admin || exchange.operation == Operation::GetBalances {
+        if exchange.plane != Plane::Runtime || exchange.operation == Operation::GetBalances {
             return None;
         }
         let scope = self.scope()?;
@@ -259,6 +259,9 @@ pub(crate) fn banner(sandbox: &Sandbox, variables: &[&str]) -> String {
     if let Some(url) = sandbox.admin_url() {
         text.push_str(&format!("  admin plane at {url}\n"));
     }
+    if let Some(url) = sandbox.control_url() {
+        text.push_str(&format!("  control plane at {url}\n"));
+    }
     if !variables.is_empty() {
         let names = variables.join(" and ");
         text.push_str(&format!("  {names} of the environment: used\n"));
@@ -272,10 +275,10 @@ pub(crate) fn note(text: &str) {
 }
 
 fn operation(exchange: &Exchange<'_>) -> &'static str {
-    if exchange.plane == Plane::Admin {
-        "admin"
-    } else {
-        exchange.operation.name()
+    match exchange.plane {
+        Plane::Admin => "admin",
+        Plane::Control => "control",
+        Plane::Runtime | _ => exchange.operation.name(),
     }
 }
 

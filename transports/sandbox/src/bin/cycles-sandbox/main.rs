@@ -60,6 +60,7 @@ fn serve(mut args: Args) -> io::Result<ExitCode> {
     let mut stop = runtime.block_on(async { Stop::listen(args.exit_with_parent) })?;
     let (quiet, published, format) = (args.quiet, args.published_keys(), args.format);
     let (env_file, command) = (args.env_file.take(), args.command.take());
+    let dump_on_exit = args.dump_on_exit.take();
     let variables = std::mem::take(&mut args.variables);
     if let Some(file) = &env_file {
         settings::remove_old(file)?;
@@ -87,8 +88,13 @@ fn serve(mut args: Args) -> io::Result<ExitCode> {
             ExitCode::SUCCESS
         }
     };
+    let dumped = dump_on_exit.map(|file| {
+        let written = std::fs::write(&file, sandbox.to_json());
+        written.map_err(|error| settings::cannot("write", &file, "--dump-on-exit", &error))
+    });
     drop(sandbox);
     written.wait();
+    dumped.transpose()?;
     Ok(code)
 }
 
@@ -107,6 +113,15 @@ fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
     if let Some(addr) = args.admin_listen {
         builder = builder.admin_addr(addr);
     }
+    if let Some(addr) = args.control_listen {
+        builder = builder.control_addr(addr);
+    }
+    if let Some(key) = args.control_key {
+        builder = builder.control_key(key);
+    }
+    for rule in args.faults {
+        builder = builder.fault(rule);
+    }
     if !args.quiet {
         builder = builder.observe(move |exchange| log.write(exchange));
     }
@@ -117,11 +132,7 @@ fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
              files, close connections or permit more (ulimit -n)\n"
         ));
     });
-    let sandbox = builder.start()?;
-    for rule in args.faults {
-        sandbox.inject(rule);
-    }
-    Ok(sandbox)
+    builder.start()
 }
 
 fn explained(error: &io::Error) -> String {

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     api_key: String,
     tenant: String,
     admin_url: Option<String>,
+    /// URL and key of the control plane.
+    control: Option<(String, String)>,
 }
 
 impl Settings {
@@ -24,16 +26,24 @@ impl Settings {
             api_key: sandbox.api_key().to_owned(),
             tenant: sandbox.tenant().to_owned(),
             admin_url: sandbox.admin_url(),
+            control: sandbox
+                .control_url()
+                .zip(sandbox.control_key().map(str::to_owned)),
         }
     }
 
     /// The variables that clients read.
-    pub(crate) fn variables(&self) -> [(&'static str, &str); 3] {
-        [
-            ("CYCLES_BASE_URL", &self.base_url),
+    pub(crate) fn variables(&self) -> Vec<(&'static str, &str)> {
+        let mut variables = vec![
+            ("CYCLES_BASE_URL", self.base_url.as_str()),
             ("CYCLES_API_KEY", &self.api_key),
             ("CYCLES_TENANT", &self.tenant),
-        ]
+        ];
+        if let Some((url, key)) = &self.control {
+            variables.push(("CYCLES_SANDBOX_CONTROL_URL", url));
+            variables.push(("CYCLES_SANDBOX_CONTROL_KEY", key));
+        }
+        variables
     }
 
     /// The text for standard output.
@@ -46,6 +56,8 @@ impl Settings {
                     "api_key": self.api_key,
                     "tenant": self.tenant,
                     "admin_url": self.admin_url,
+                    "control_url": self.control.as_ref().map(|(url, _)| url),
+                    "control_key": self.control.as_ref().map(|(_, key)| key),
                     "pid": std::process::id(),
                 });
                 format!("{object}\n")
@@ -54,12 +66,13 @@ impl Settings {
     }
 
     fn lines(&self, before: &str) -> String {
-        let lines = self.variables().map(|(name, value)| match name {
+        let variables = self.variables().into_iter();
+        let lines = variables.map(|(name, value)| match name {
             // A URL of this program needs no quotes.
-            "CYCLES_BASE_URL" => format!("{before}{name}={value}\n"),
+            "CYCLES_BASE_URL" | "CYCLES_SANDBOX_CONTROL_URL" => format!("{before}{name}={value}\n"),
             _ => format!("{before}{name}={}\n", quoted(value)),
         });
-        lines.concat()
+        lines.collect()
     }
 
     /// Writes the file, which then has all lines at once. Only its owner can read it, because it contains a key.
@@ -76,7 +89,7 @@ impl Settings {
             .open(&parts)
             .and_then(|mut open| open.write_all(self.lines("").as_bytes()))
             .and_then(|()| std::fs::rename(&parts, file));
-        written.map_err(|error| cannot("write", file, &error))
+        written.map_err(|error| cannot("write", file, "--env-file", &error))
     }
 }
 
@@ -86,13 +99,15 @@ impl Settings {
 /// If it is there and cannot be removed. The error names the file.
 pub(crate) fn remove_old(file: &Path) -> io::Result<()> {
     match std::fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("replace", file, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(cannot("replace", file, "--env-file", &error))
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn cannot(what: &str, file: &Path, error: &io::Error) -> io::Error {
-    let text = format!("cannot {what} {} (--env-file): {error}", file.display());
+pub(crate) fn cannot(what: &str, file: &Path, flag: &str, error: &io::Error) -> io::Error {
+    let text = format!("cannot {what} {} ({flag}): {error}", file.display());
     io::Error::new(error.kind(), text)
 }
 

@@ -73,7 +73,7 @@ enum Operator {
     Program,
     /// Not at all: the tenant exists already.
     Nobody,
-    Sandbox(Sandbox),
+    Sandbox(Box<Sandbox>),
 }
 
 impl Live {
@@ -100,7 +100,7 @@ impl Live {
     /// A sandbox behind its HTTP front.
     pub fn sandbox(sandbox: Sandbox) -> Self {
         let url = sandbox.base_url();
-        Self::new(&url, Operator::Sandbox(sandbox), ADMIN_KEY.to_owned())
+        Self::new(&url, Operator::Sandbox(Box::new(sandbox)), ADMIN_KEY.to_owned())
     }
 
     /// Changes the ledger, if the server is a sandbox.
