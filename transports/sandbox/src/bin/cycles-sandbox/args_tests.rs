@@ -148,7 +148,10 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
             "0.0.0.0:1 is not a loopback address: use 127.0.0.1:PORT",
         ),
         (&["--control-key", "k"], "ask for one with --control-listen"),
-        (&["--dump-on-exit"], "--dump-on-exit needs a value: FILE, such as ledger.json"),
+        (
+            &["--dump-on-exit"],
+            "--dump-on-exit needs a value: FILE, such as ledger.json",
+        ),
         (&["--ports", "1"], "unknown flag --ports"),
         (
             &["--port", "65536"],
