@@ -23,6 +23,7 @@ mod differential;
 mod faults;
 mod http_front;
 mod invariants;
+mod recipes;
 mod runner;
 mod suite;
 mod watching;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use crate::executor::current_thread;
 use crate::scene::{PATIENCE, Scene};
 use crate::support::{KEY, Scripted, http};
-use cycles_conformance::{TempDir, commit, files, request};
+use cycles_conformance::{TempDir, commit, files, python_with_sdk, request};
 use cycles_tokio::models::{Amount, CyclesMetrics};
 use cycles_tokio::proto::record::{JournalRecord, Mode, waiting_file_name};
 use cycles_tokio::{CyclesClient, CyclesConfig, OnError, Receipt, RunConfig, UnixMillis};
@@ -147,36 +147,8 @@ fn with_member(text: &str, name: &str, value: &str) -> String {
     format!(r#"{before}"{name}": {value}{}"#, &after[end..])
 }
 
-/// The Python of a virtual environment with `runcycles==0.5.3`, made at first use. It takes a while, so it has to
-/// be asked for.
 fn python() -> Option<PathBuf> {
-    if std::env::var_os("CYCLES_PYTHON").is_none() {
-        println!("SKIPPED: without CYCLES_PYTHON=1 no Python SDK is installed");
-        return None;
-    }
-    static MADE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _one_at_a_time = MADE.lock().unwrap();
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runcycles-0.5.3");
-    let python = venv.join("bin/python");
-    let is_there = || run(Command::new(&python).args(["-c", "import runcycles"])).is_ok();
-    if !is_there() {
-        let made = run(Command::new("python3").args(["-m", "venv"]).arg(&venv)).and_then(|()| {
-            run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "runcycles==0.5.3"]))
-        });
-        if let Err(why) = made {
-            println!("SKIPPED: Python or PyPI is out of reach: {why}");
-            return None;
-        }
-    }
-    Some(python)
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    python_with_sdk(Path::new(env!("CARGO_TARGET_TMPDIR")))
 }
 
 /// Runs a script that finds an engine for this journal as `engine`.
@@ -201,7 +173,8 @@ fn run_python(python: &Path, scene: &Scene, tenant: bool, retries: bool, script:
          {script}\n",
         dir = dir.display()
     );
-    run(Command::new(python).args(["-c", &program])).unwrap();
+    let done = Command::new(python).args(["-c", &program]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 fn client(scene: &Scene, tenant: bool) -> CyclesClient {
