@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, Request, Response, StatusCode, request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,19 +20,32 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 const USUAL_WAIT: Duration = Duration::from_secs(10);
 
+/// How many faults there may be: each call looks at all of them.
+const MOST_FAULTS: usize = 1_000;
+
 /// The largest step of the clock: a hundred years.
 const LARGEST_STEP_MS: u64 = 100 * 366 * 86_400_000;
 
-/// Answers a request.
-pub(crate) async fn answer(shared: &Shared, key: &str, request: &Request<Bytes>) -> Response<Bytes> {
-    if !is_permitted(key, request) {
-        let problem = "send the control key as `Authorization: Bearer KEY`";
-        let mut response = refused(StatusCode::UNAUTHORIZED, problem);
-        let scheme = HeaderValue::from_static("Bearer");
-        response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
-        return response;
+/// The refusal of whoever does not have the key; nothing of the body is read before.
+pub(crate) fn refusal(key: &str, head: &request::Parts) -> Option<Response<Bytes>> {
+    if is_permitted(key, head) {
+        return None;
     }
-    let done = match (request.method(), request.uri().path()) {
+    let problem = "send the control key as `Authorization: Bearer KEY`";
+    let mut response = refused(StatusCode::UNAUTHORIZED, problem);
+    let scheme = HeaderValue::from_static("Bearer");
+    response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+    Some(response)
+}
+
+/// Answers a request.
+pub(crate) async fn answer(shared: &Shared, request: &Request<Bytes>) -> Response<Bytes> {
+    // The server leaves the body of an answer to HEAD out.
+    let method = match request.method() {
+        &Method::HEAD => &Method::GET,
+        method => method,
+    };
+    let done = match (method, request.uri().path()) {
         (&Method::GET, "/state") => Ok(shared.state_json()),
         (&Method::POST, "/reset") => {
             shared.reset();
@@ -49,7 +62,10 @@ pub(crate) async fn answer(shared: &Shared, key: &str, request: &Request<Bytes>)
         }
         (&Method::GET, "/idle") => return idle(shared, request.uri().query()).await,
         (_, "/state" | "/reset" | "/clock" | "/faults" | "/idle") => {
-            return refused(StatusCode::METHOD_NOT_ALLOWED, ROUTES);
+            let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, ROUTES);
+            let allowed = HeaderValue::from_static(allowed_on(request.uri().path()));
+            response.headers_mut().insert(ALLOW, allowed);
+            return response;
         }
         _ => return refused(StatusCode::NOT_FOUND, ROUTES),
     };
@@ -63,10 +79,21 @@ pub(crate) async fn answer(shared: &Shared, key: &str, request: &Request<Bytes>)
 const ROUTES: &str = "there are GET /state, POST /reset, GET and POST /clock, GET, POST, PUT and DELETE /faults, and GET \
                       /idle";
 
-fn is_permitted(key: &str, request: &Request<Bytes>) -> bool {
-    let sent = request.headers().get(AUTHORIZATION);
-    let sent = sent.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    sent.is_some_and(|sent| is_same(sent, key.as_bytes()))
+fn allowed_on(path: &str) -> &'static str {
+    match path {
+        "/reset" => "POST",
+        "/clock" => "GET, POST",
+        "/faults" => "GET, POST, PUT, DELETE",
+        _ => "GET",
+    }
+}
+
+fn is_permitted(key: &str, head: &request::Parts) -> bool {
+    let sent = head.headers.get(AUTHORIZATION);
+    let sent = sent.and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()));
+    sent.is_some_and(|(scheme, sent)| {
+        scheme.eq_ignore_ascii_case(b"Bearer ") && is_same(sent, key.as_bytes())
+    })
 }
 
 /// Compares without telling by its time how much is equal.
@@ -111,6 +138,16 @@ fn add_faults(shared: &Shared, body: &Bytes, is_instead: bool) -> Result<String,
     let rules: Rules = read(body, r#"{"rules": ["commit:lose-response@1"]}"#)?;
     let rules: Result<Vec<FaultRule>, _> = rules.rules.iter().map(|rule| rule.parse()).collect();
     let rules = rules.map_err(|problem| format!("nothing is changed: {problem}"))?;
+    let before = if is_instead {
+        0
+    } else {
+        shared.fault_counts().len()
+    };
+    if before + rules.len() > MOST_FAULTS {
+        return Err(format!(
+            "nothing is changed: there can be {MOST_FAULTS} faults at most"
+        ));
+    }
     if is_instead {
         shared.clear_faults();
     }
@@ -147,12 +184,12 @@ async fn idle(shared: &Shared, query: Option<&str>) -> Response<Bytes> {
     };
     let until = Instant::now() + wait;
     loop {
-        if !shared.ledger_now().holds_anything() {
+        if shared.is_idle() {
             return json_response(StatusCode::OK, json!({"reserved": false}).to_string());
         }
         if Instant::now() >= until {
             let problem = format!(
-                "after {} ms something is still reserved: see GET /state",
+                "after {} ms something is still reserved, or a call is not answered: see GET /state",
                 wait.as_millis()
             );
             return refused(StatusCode::CONFLICT, &problem);
@@ -205,12 +242,12 @@ impl Sandbox {
         self.shared().fault_counts()
     }
 
-    /// Waits until no reservation holds anything, for clients that settle in the background. Returns whether that was
-    /// before the time was up, which is real time.
+    /// Waits until no reservation holds anything and no call is unanswered, for clients that settle in the background.
+    /// Returns whether that was before the time was up, which is real time.
     pub fn wait_until_nothing_is_reserved(&self, timeout: Duration) -> bool {
         let until = Instant::now() + timeout;
         loop {
-            if !self.ledger().holds_anything() {
+            if self.shared().is_idle() {
                 return true;
             }
             if Instant::now() >= until {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,6 +47,10 @@ pub(crate) struct Shared {
     answer_override: Option<AnswerOverride>,
     clock: Clock,
     front: Front,
+    /// How many resets there were.
+    resets: AtomicU64,
+    /// How many calls of clients are not answered yet.
+    unanswered: AtomicUsize,
 }
 
 /// How the server treats connections.
@@ -76,6 +80,8 @@ impl Shared {
             observer,
             clock,
             front,
+            resets: AtomicU64::new(0),
+            unanswered: AtomicUsize::new(0),
         };
         shared.inject_those_before();
         shared
@@ -88,14 +94,27 @@ impl Shared {
     }
 
     pub(crate) fn reset(&self) {
+        self.resets.fetch_add(1, Ordering::SeqCst);
         self.ledger().reset_to(&self.before.0);
         self.clear_faults();
         self.inject_those_before();
     }
 
+    /// The ledger, after what is due by now.
+    fn ledger_caught_up(&self) -> MutexGuard<'_, Ledger> {
+        let mut ledger = self.ledger();
+        ledger.tick(self.now());
+        ledger
+    }
+
+    /// Whether nothing is reserved, and every call of a client is answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.ledger_caught_up().holds_anything() && self.unanswered.load(Ordering::SeqCst) == 0
+    }
+
     /// The time, and the state of the ledger.
     pub(crate) fn state_json(&self) -> String {
-        let ledger = self.ledger_now();
+        let ledger = self.ledger_caught_up();
         let (now, state) = (self.now().0, ledger.to_json());
         // Two objects in one.
         let members = state.strip_prefix('{').unwrap_or("}");
@@ -338,7 +357,19 @@ async fn exchange(
     reset: &ResetSwitch,
 ) -> Result<Response<Delivery>, NoResponse> {
     let (head, body) = request.into_parts();
-    let request = match Limited::new(body, BODY_LIMIT).collect().await {
+    if plane == Plane::Control
+        && let Some(refusal) = control::refusal(&shared.front.control_key, &head)
+    {
+        let request = Request::from_parts(head, Bytes::new());
+        shared.observe(plane, &request, Some(&refusal), None);
+        return Ok(ended(refusal).map(Delivery::whole));
+    }
+    let _unanswered = Unanswered::begin(shared, plane);
+    let body = Limited::new(body, BODY_LIMIT).collect();
+    let Ok(body) = tokio::time::timeout(shared.front.head_timeout, body).await else {
+        return Err(NoResponse);
+    };
+    let request = match body {
         Ok(body) => Request::from_parts(head, body.to_bytes()),
         Err(fault) if fault.is::<LengthLimitError>() => {
             // This answer ends the connection: the rest of the body is still in the socket and will not be read.
@@ -368,21 +399,26 @@ async fn respond(
     fault: Option<&Fault>,
 ) -> Option<Response<Bytes>> {
     if plane == Plane::Control {
-        return Some(control::answer(shared, &shared.front.control_key, request).await);
+        return Some(control::answer(shared, request).await);
     }
+    let resets = shared.resets.load(Ordering::SeqCst);
+    // What was sent before a reset does not reach the ledger after it.
+    let is_reset = move |shared: &Shared| shared.resets.load(Ordering::SeqCst) != resets;
     let handle = || shared.handle(plane, request);
     match fault {
         None => Some(handle()),
         Some(Fault::Delay(time)) => {
             tokio::time::sleep(*time).await;
-            Some(handle())
+            (!is_reset(shared)).then(handle)
         }
         Some(Fault::Twice(gap)) => {
             let (shared, request, gap) = (Arc::clone(shared), request.clone(), *gap);
             let first = handle();
             tokio::spawn(async move {
                 tokio::time::sleep(gap).await;
-                shared.handle(plane, &request);
+                if !is_reset(&shared) {
+                    shared.handle(plane, &request);
+                }
             });
             Some(first)
         }
@@ -404,11 +440,37 @@ fn ended_if_at_fault(mut response: Response<Bytes>) -> Response<Bytes> {
         response.status().as_u16(),
         400 | 408 | 411 | 413 | 414 | 500 | 501 | 503
     ) {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response = ended(response);
     }
     response
+}
+
+/// Closes the connection after this response.
+fn ended(mut response: Response<Bytes>) -> Response<Bytes> {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
+}
+
+/// A call of a client that is not answered yet.
+struct Unanswered<'a>(Option<&'a Shared>);
+
+impl<'a> Unanswered<'a> {
+    fn begin(shared: &'a Shared, plane: Plane) -> Self {
+        let counts = (plane == Plane::Runtime).then_some(shared);
+        if let Some(shared) = counts {
+            shared.unanswered.fetch_add(1, Ordering::SeqCst);
+        }
+        Self(counts)
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0 {
+            shared.unanswered.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 }
 
 fn bare(status: StatusCode) -> Response<Bytes> {

@@ -287,8 +287,8 @@ impl SandboxBuilder {
         self
     }
 
-    /// How long a client may take to send the head of a request; a connection on which none comes is closed after as
-    /// long. Default: 60 seconds.
+    /// How long a client may take to send the head of a request, and how long its body; a connection on which none comes is
+    /// closed after as long. Default: 60 seconds.
     pub const fn head_timeout(mut self, timeout: Duration) -> Self {
         self.front.head_timeout = timeout;
         self
@@ -400,7 +400,8 @@ fn random_key() -> io::Result<String> {
     let mut secret = [0_u8; 16];
     getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
     let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("sandbox_control_{digits}"))
+    // Keys that begin like this are kept out of logs.
+    Ok(format!("cyc_control_{digits}"))
 }
 
 /// The address at which a client on this machine reaches a server that listens on `addr`.

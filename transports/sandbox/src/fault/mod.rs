@@ -6,7 +6,7 @@
 mod parse;
 mod spoilt;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -181,7 +181,11 @@ impl FaultRule {
 
 /// The active rules and their progress. The sandbox has one; an in-process transport can use its own.
 #[derive(Debug, Default)]
-pub struct FaultPlan(Vec<Active>);
+pub struct FaultPlan {
+    rules: Vec<Active>,
+    /// How many rules have each seed.
+    seeds: BTreeMap<u64, u64>,
+}
 
 #[derive(Debug)]
 struct Active {
@@ -208,12 +212,13 @@ impl FaultPlan {
     /// Adds a rule after the active ones.
     pub fn add(&mut self, rule: FaultRule) {
         let seed = rule.seed();
-        let alike = self.0.iter().filter(|earlier| earlier.rule.seed() == seed);
-        let dice = match alike.count() {
+        let alike = self.seeds.entry(seed).or_default();
+        let dice = match *alike {
             0 => Seed::new(seed),
-            nth => Seed::new(seed ^ Seed::new(nth as u64).bits()),
+            nth => Seed::new(seed ^ Seed::new(nth).bits()),
         };
-        self.0.push(Active {
+        *alike += 1;
+        self.rules.push(Active {
             rule,
             calls: 0,
             struck: 0,
@@ -229,18 +234,19 @@ impl FaultPlan {
             calls: active.calls,
             struck: active.struck,
         };
-        self.0.iter().map(count).collect()
+        self.rules.iter().map(count).collect()
     }
 
     /// Removes all rules.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.rules.clear();
+        self.seeds.clear();
     }
 
     /// The fault for this call, from the first rule that applies. Every rule for the operation counts the call.
     pub fn strike(&mut self, now: UnixMillis, operation: Operation) -> Option<Fault> {
         let mut struck = None;
-        for active in &mut self.0 {
+        for active in &mut self.rules {
             let concerned = active.rule.operations.is_empty() || active.rule.operations.contains(&operation);
             if concerned && active.strikes(now) && struck.is_none() {
                 active.struck += 1;

@@ -216,6 +216,74 @@ fn a_client_that_settles_in_the_background_is_waited_for() {
 }
 
 #[test]
+fn a_reset_drops_what_a_fault_has_put_off_and_a_wait_counts_it_as_unanswered() {
+    let control = Control::start();
+    for (fault, is_unanswered) in [("reserve:delay=300ms@1", true), ("reserve:twice=300ms@1", false)] {
+        control.done("PUT", "/faults", &json!({"rules": [fault]}));
+        std::thread::scope(|scope| {
+            let call = scope.spawn(|| {
+                let body = json!({
+                    "idempotency_key": fault, "subject": {"tenant": "acme-corp"},
+                    "action": {"kind": "k", "name": "n"}, "estimate": {"unit": "TOKENS", "amount": 1},
+                });
+                let key = format!("x-cycles-api-key: {}", control.0.api_key());
+                ask(
+                    &control.0.base_url(),
+                    &key,
+                    "POST",
+                    "/v1/reservations",
+                    &body.to_string(),
+                )
+            });
+            while control.0.fault_counts()[0].calls == 0 {
+                std::thread::yield_now();
+            }
+            if is_unanswered {
+                assert_eq!(control.ask("GET", "/idle?timeout_ms=0", &Value::Null).0, 409);
+                control.done("POST", "/reset", &Value::Null);
+                call.join().unwrap();
+            } else {
+                call.join().unwrap();
+                control.done("POST", "/reset", &Value::Null);
+            }
+        });
+        assert_eq!(
+            control.done("GET", "/idle", &Value::Null),
+            json!({"reserved": false})
+        );
+        std::thread::sleep(Duration::from_millis(350));
+        let state = control.done("GET", "/state", &Value::Null);
+        assert_eq!(state["reservations"], json!([]), "{fault}");
+    }
+}
+
+#[test]
+fn there_are_a_thousand_faults_at_most() {
+    let control = Control::start();
+    let (status, refused) = control.ask("PUT", "/faults", &json!({"rules": vec!["commit:503"; 1_001]}));
+    assert_eq!(status, 400);
+    assert!(
+        refused["error"].as_str().unwrap().contains("1000 faults at most"),
+        "{refused}"
+    );
+    control.done("PUT", "/faults", &json!({"rules": vec!["commit:503"; 1_000]}));
+    assert_eq!(
+        control
+            .ask("POST", "/faults", &json!({"rules": ["commit:503"]}))
+            .0,
+        400
+    );
+}
+
+#[test]
+fn the_scheme_of_the_key_has_no_case_and_a_head_no_body() {
+    let control = Control::start();
+    let key = format!("authorization: bearer {}", control.0.control_key().unwrap());
+    let url = control.0.control_url().unwrap();
+    assert_eq!(ask(&url, &key, "HEAD", "/state", ""), (200, String::new()));
+}
+
+#[test]
 fn only_whoever_has_the_key_gets_in_and_a_mistake_is_explained() {
     let control = Control::start();
     let url = control.0.control_url().unwrap();
@@ -356,5 +424,17 @@ fn the_program_has_a_control_plane_and_leaves_its_state_when_it_ends() {
         String::from_utf8(output.stderr)
             .unwrap()
             .contains("(--dump-on-exit)")
+    );
+    let mut program = command(&flags);
+    program
+        .arg("--dump-on-exit")
+        .arg(directory.path())
+        .args(["--", "sh", "-c", "exit 77"]);
+    let output =
+        crate::common::program::within_a_minute(program.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    assert_eq!(
+        output.status.code(),
+        Some(77),
+        "what the command says counts more"
     );
 }

@@ -106,6 +106,8 @@ impl Running {
 const WAITS: &str = r#"
     trap 'echo interrupted; exit 3' INT
     trap 'echo terminated; exit 4' TERM
+    trap 'echo hung up; exit 5' HUP
+    trap 'echo told; exit 6' USR1
     echo started
     while :; do sleep 0.05; done
 "#;
@@ -113,7 +115,12 @@ const WAITS: &str = r#"
 #[cfg(unix)]
 #[test]
 fn a_signal_is_passed_on_to_the_command_whose_end_is_waited_for() {
-    for (signal, said, code) in [("-INT", "interrupted", 3), ("-TERM", "terminated", 4)] {
+    for (signal, said, code) in [
+        ("-INT", "interrupted", 3),
+        ("-TERM", "terminated", 4),
+        ("-HUP", "hung up", 5),
+        ("-USR1", "told", 6),
+    ] {
         let mut running = Running::start(command(&["--quiet", "--", "sh", "-c", WAITS]));
         running.signal(signal);
         assert_eq!(running.rest(), [said]);
@@ -132,6 +139,45 @@ fn a_command_ends_with_the_process_that_started_the_sandbox() {
     running.child.kill().unwrap();
     running.child.wait().unwrap();
     assert_eq!(running.rest(), ["terminated"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_another_sandbox_has_set_does_not_reach_a_command() {
+    let script = "env | grep ^CYCLES_SANDBOX_ || exit 0";
+    let mut command = command(&["--quiet", "--", "sh", "-c", script]);
+    command
+        .env("CYCLES_SANDBOX_CONTROL_URL", "http://127.0.0.1:1")
+        .env("CYCLES_SANDBOX_CONTROL_KEY", "k");
+    let output = within_a_minute(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn settings_replace_a_file_also_behind_a_link_and_nothing_else() {
+    let directory = cycles_conformance::TempDir::new();
+    let (file, link) = (directory.path().join("cycles.env"), directory.path().join("link"));
+    let folder = directory.path().to_owned();
+    std::fs::write(&file, "of an earlier run").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    for (given, code) in [(&link, 0), (&folder, 1)] {
+        let mut command = command(&["--quiet"]);
+        command.arg("--env-file").arg(given).args(["--", "true"]);
+        let output = within_a_minute(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert_eq!(text(output.stderr).contains("not a regular file"), code == 1);
+    }
+    assert!(
+        std::fs::read_to_string(&file)
+            .unwrap()
+            .starts_with("CYCLES_BASE_URL=")
+    );
+    assert_eq!(
+        std::fs::read_dir(&folder).unwrap().count(),
+        2,
+        "nothing is left behind"
+    );
 }
 
 #[test]

@@ -140,12 +140,12 @@ pub(crate) fn parse(
                 once("--control-key", &mut control_key, text)?;
             }
             Arg::Long("dump-on-exit") => {
-                let file = PathBuf::from(value("--dump-on-exit", &mut parser)?);
+                let file = file_name("--dump-on-exit", &mut parser)?;
                 once("--dump-on-exit", &mut dump_on_exit, file)?;
             }
             Arg::Long("format") => once("--format", &mut format, format_named(&mut parser)?)?,
             Arg::Long("env-file") => {
-                let file = PathBuf::from(value("--env-file", &mut parser)?);
+                let file = file_name("--env-file", &mut parser)?;
                 once("--env-file", &mut env_file, file)?;
             }
             Arg::Long("budget") => budgets.push(parsed::<Budget>("--budget", &mut parser)?),
@@ -178,6 +178,9 @@ pub(crate) fn parse(
         return Err(
             "--control-key is the key of a control plane: ask for one with --control-listen".to_owned(),
         );
+    }
+    if env_file.is_some() && env_file == dump_on_exit {
+        return Err("--env-file and --dump-on-exit name one file: give two".to_owned());
     }
     if listen.is_some() && port.is_some() {
         return Err("--listen and --port are both given: give one of them".to_owned());
@@ -295,6 +298,13 @@ fn loopback(addr: SocketAddr) -> Result<SocketAddr, String> {
         false => Err(format!(
             "--control-listen: {addr} is not a loopback address: use 127.0.0.1:PORT"
         )),
+    }
+}
+
+fn file_name(flag: &str, parser: &mut Parser) -> Result<PathBuf, String> {
+    match value(flag, parser)? {
+        empty if empty.is_empty() => Err(missing(flag)),
+        name => Ok(PathBuf::from(name)),
     }
 }
 

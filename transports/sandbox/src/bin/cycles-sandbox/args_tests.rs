@@ -152,6 +152,11 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
             &["--dump-on-exit"],
             "--dump-on-exit needs a value: FILE, such as ledger.json",
         ),
+        (
+            &["--env-file", ""],
+            "--env-file needs a value: FILE, such as cycles.env",
+        ),
+        (&["--env-file=a", "--dump-on-exit=a"], "name one file: give two"),
         (&["--ports", "1"], "unknown flag --ports"),
         (
             &["--port", "65536"],

@@ -28,7 +28,7 @@ enum Severity {
 
 impl Log {
     /// A log in colour if standard error is a terminal and `NO_COLOR` is not set. `keys` are never shown.
-    pub(crate) fn new(lines: StderrWriter, keys: [&str; 2]) -> Self {
+    pub(crate) fn new(lines: StderrWriter, keys: [&str; 3]) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = io::stderr().is_terminal() && !refused;
         Self {

@@ -57,9 +57,9 @@ fn serve(mut args: Args) -> io::Result<ExitCode> {
         .enable_time()
         .build()?;
     // Before anything is printed: a reader of the output may send a signal at once.
-    let mut stop = runtime.block_on(async { Stop::listen(args.exit_with_parent) })?;
+    let mut stop = runtime.block_on(async { Stop::listen(args.exit_with_parent, args.command.is_some()) })?;
     let (quiet, published, format) = (args.quiet, args.published_keys(), args.format);
-    let (env_file, command) = (args.env_file.take(), args.command.take());
+    let (env_file, command) = (args.env_file.take().map(settings::meant), args.command.take());
     let dump_on_exit = args.dump_on_exit.take();
     let variables = std::mem::take(&mut args.variables);
     if let Some(file) = &env_file {
@@ -85,7 +85,7 @@ fn serve(mut args: Args) -> io::Result<ExitCode> {
             // A shell reads the settings until the output ends: `eval "$(cycles-sandbox &)"`.
             output::close();
             runtime.block_on(stop.next());
-            ExitCode::SUCCESS
+            0
         }
     };
     let dumped = dump_on_exit.map(|file| {
@@ -94,12 +94,17 @@ fn serve(mut args: Args) -> io::Result<ExitCode> {
     });
     drop(sandbox);
     written.wait();
-    dumped.transpose()?;
-    Ok(code)
+    match dumped.transpose() {
+        // What the command says counts more.
+        Err(error) if code != 0 => log::note(&format!("cycles-sandbox: {error}\n")),
+        dumped => _ = dumped?,
+    }
+    Ok(ExitCode::from(code))
 }
 
 fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
-    let log = Log::new(lines.clone(), [&args.api_key, &args.admin_key]);
+    let control_key = args.control_key.as_deref().unwrap_or_default();
+    let log = Log::new(lines.clone(), [&args.api_key, &args.admin_key, control_key]);
     let mut ledger = Ledger::new(RandomState::new().hash_one("cycles-sandbox"));
     ledger.add_tenant(Tenant::new(args.tenant.as_str()));
     ledger.add_api_key(ApiKey::new(args.api_key.as_str(), args.tenant.as_str()));
@@ -138,7 +143,7 @@ fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
 fn explained(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::AddrInUse {
         format!(
-            "{error}; another program is listening there: stop it, or give another port with --listen or --admin-listen"
+            "{error}; another program is listening there: stop it, or give another port with --listen, --admin-listen or --control-listen"
         )
     } else {
         error.to_string()

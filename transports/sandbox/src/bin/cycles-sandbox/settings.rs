@@ -20,6 +20,16 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// All variables that it may set.
+    pub(crate) const NAMES: [&str; 6] = [
+        "CYCLES_BASE_URL",
+        "CYCLES_API_KEY",
+        "CYCLES_TENANT",
+        "CYCLES_SANDBOX_ADMIN_URL",
+        "CYCLES_SANDBOX_CONTROL_URL",
+        "CYCLES_SANDBOX_CONTROL_KEY",
+    ];
+
     pub(crate) fn of(sandbox: &Sandbox) -> Self {
         Self {
             base_url: sandbox.base_url(),
@@ -39,6 +49,9 @@ impl Settings {
             ("CYCLES_API_KEY", &self.api_key),
             ("CYCLES_TENANT", &self.tenant),
         ];
+        if let Some(url) = &self.admin_url {
+            variables.push(("CYCLES_SANDBOX_ADMIN_URL", url));
+        }
         if let Some((url, key)) = &self.control {
             variables.push(("CYCLES_SANDBOX_CONTROL_URL", url));
             variables.push(("CYCLES_SANDBOX_CONTROL_KEY", key));
@@ -69,8 +82,8 @@ impl Settings {
         let variables = self.variables().into_iter();
         let lines = variables.map(|(name, value)| match name {
             // A URL of this program needs no quotes.
-            "CYCLES_BASE_URL" | "CYCLES_SANDBOX_CONTROL_URL" => format!("{before}{name}={value}\n"),
-            _ => format!("{before}{name}={}\n", quoted(value)),
+            name if name.ends_with("_URL") => format!("{before}{name}={value}\n"),
+            name => format!("{before}{name}={}\n", quoted(value)),
         });
         lines.collect()
     }
@@ -89,7 +102,10 @@ impl Settings {
             .open(&parts)
             .and_then(|mut open| open.write_all(self.lines("").as_bytes()))
             .and_then(|()| std::fs::rename(&parts, file));
-        written.map_err(|error| cannot("write", file, "--env-file", &error))
+        written.map_err(|error| {
+            let _ = std::fs::remove_file(&parts);
+            cannot("write", file, "--env-file", &error)
+        })
     }
 }
 
@@ -98,6 +114,11 @@ impl Settings {
 /// # Errors
 /// If it is there and cannot be removed. The error names the file.
 pub(crate) fn remove_old(file: &Path) -> io::Result<()> {
+    // A device or a pipe is no file of an earlier run.
+    if std::fs::metadata(file).is_ok_and(|there| !there.is_file()) {
+        let problem = io::Error::new(io::ErrorKind::InvalidInput, "it is there, and not a regular file");
+        return Err(cannot("replace", file, "--env-file", &problem));
+    }
     match std::fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(cannot("replace", file, "--env-file", &error))
@@ -109,6 +130,11 @@ pub(crate) fn remove_old(file: &Path) -> io::Result<()> {
 pub(crate) fn cannot(what: &str, file: &Path, flag: &str, error: &io::Error) -> io::Error {
     let text = format!("cannot {what} {} ({flag}): {error}", file.display());
     io::Error::new(error.kind(), text)
+}
+
+/// The file that a link leads to.
+pub(crate) fn meant(file: PathBuf) -> PathBuf {
+    std::fs::canonicalize(&file).unwrap_or(file)
 }
 
 fn with_ending(file: &Path, ending: &str) -> PathBuf {

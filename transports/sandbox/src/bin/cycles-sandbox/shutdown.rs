@@ -13,6 +13,18 @@ pub(crate) enum Reason {
     Terminate,
     /// The process that started it has ended.
     Orphaned,
+    /// Another signal, for the command.
+    Signal(Signal),
+}
+
+/// A signal that is passed on to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(windows, expect(dead_code, reason = "there are none there"))]
+pub(crate) enum Signal {
+    HangUp,
+    Quit,
+    User1,
+    User2,
 }
 
 /// Collects stop requests from the moment it is created.
@@ -25,6 +37,9 @@ pub(crate) struct Stop {
     /// The parent process, if the program must not outlive it.
     #[cfg(unix)]
     parent: Option<u32>,
+    /// The other signals, if there is a command to pass them on to.
+    #[cfg(unix)]
+    others: Option<Others>,
     #[cfg(windows)]
     interrupt: tokio::signal::windows::CtrlC,
 }
@@ -32,18 +47,19 @@ pub(crate) struct Stop {
 impl Stop {
     /// Starts listening. Must be called within a tokio runtime.
     #[cfg(unix)]
-    pub(crate) fn listen(with_parent: bool) -> io::Result<Self> {
+    pub(crate) fn listen(with_parent: bool, for_a_command: bool) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             parent: with_parent.then(parent_id),
+            others: for_a_command.then(Others::listen).transpose()?,
         })
     }
 
     /// Starts listening. Must be called within a tokio runtime.
     #[cfg(windows)]
-    pub(crate) fn listen(_: bool) -> io::Result<Self> {
+    pub(crate) fn listen(_: bool, _: bool) -> io::Result<Self> {
         Ok(Self {
             interrupt: tokio::signal::windows::ctrl_c()?,
         })
@@ -56,6 +72,7 @@ impl Stop {
             _ = self.interrupt.recv() => Reason::Interrupt,
             _ = self.terminate.recv() => Reason::Terminate,
             () = orphaned(self.parent) => Reason::Orphaned,
+            signal = other(&mut self.others) => Reason::Signal(signal),
         }
     }
 
@@ -64,6 +81,42 @@ impl Stop {
     pub(crate) async fn next(&mut self) -> Reason {
         self.interrupt.recv().await;
         Reason::Interrupt
+    }
+}
+
+/// The signals that end the program, unless it has a command.
+#[cfg(unix)]
+#[derive(Debug)]
+struct Others {
+    hang_up: tokio::signal::unix::Signal,
+    quit: tokio::signal::unix::Signal,
+    user_1: tokio::signal::unix::Signal,
+    user_2: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Others {
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+            user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
+        })
+    }
+}
+
+#[cfg(unix)]
+async fn other(others: &mut Option<Others>) -> Signal {
+    let Some(others) = others else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = others.hang_up.recv() => Signal::HangUp,
+        _ = others.quit.recv() => Signal::Quit,
+        _ = others.user_1.recv() => Signal::User1,
+        _ = others.user_2.recv() => Signal::User2,
     }
 }
 

@@ -60,7 +60,7 @@ impl Program {
             (name.to_owned(), value.to_owned())
         });
         let exports: BTreeMap<String, String> = exports.collect();
-        assert_eq!(exports.len(), 3, "{exports:?}");
+        assert!(exports.len() >= 3, "{exports:?}");
         Self { child, log, exports }
     }
 
