@@ -125,7 +125,7 @@ impl World {
             self.keep_violation(None, broken(Rule::CostKept, what));
         } else if nowhere + unknown > flushed.unrecorded {
             let what = format!("the flush reports {flushed:?}, but {unknown} costs are unknown");
-            self.keep_violation(None, broken(Rule::DispatchedNotFree, what));
+            self.keep_violation(None, broken(Rule::FlushIsTrue, what));
         } else if flushed.is_complete()
             && let Some((job, location)) = ours
                 .iter()

@@ -43,13 +43,14 @@ pub enum Rule {
     StoreFailureReported,
     /// At every moment, a known cost is in the ledger, in a file or on its way, or is reported and counted as lost.
     CostKept,
-    /// A flush is complete only if every cost that was handed over to its process is in the ledger.
+    /// A flush is complete only if every cost that was handed over to its process is in the ledger; it counts the actions
+    /// whose cost nobody knows.
     FlushIsTrue,
     /// A cost that could not be accepted is reported.
     UntakenCostReported,
     /// Nothing is free in silence that may have cost something: if an action or a step ends without a cost after a request
     /// of it was dispatched, what it had spent is charged, else its estimate; or, if its policy says so, somebody is
-    /// told and a flush counts it.
+    /// told.
     DispatchedNotFree,
     /// The session says that a request is marked only once its mark is on disk, and it stays there until the cost is
     /// known, or the request is taken back.

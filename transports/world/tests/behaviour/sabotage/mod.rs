@@ -92,7 +92,7 @@ caught! {
     a_charge_for_an_action_whose_request_never_left_is_caught: DispatchesEverything => KnownCost,
     a_charge_of_what_is_on_hold_is_caught: ChargesWhatIsOnHold => KnownCost,
     a_cost_that_nobody_knows_and_nobody_is_told_of_is_caught: SwallowsUnknownCosts => DispatchedNotFree,
-    a_cost_that_nobody_knows_and_no_flush_counts_is_caught: CountsNoUnknownCosts => DispatchedNotFree,
+    a_cost_that_nobody_knows_and_no_flush_counts_is_caught: CountsNoUnknownCosts => FlushIsTrue,
     an_estimate_that_is_passed_off_as_a_cost_is_caught: PassesEstimatesOff => EstimateMarked,
     a_receipt_for_nothing_is_caught: ClaimsToHaveCommitted => TrueReceipt,
     a_release_for_nothing_is_caught: ClaimsToHaveReleased => TrueReceipt,
