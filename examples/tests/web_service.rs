@@ -98,6 +98,8 @@ impl Service {
             .env("CYCLES_JOURNAL_DIR", &journal)
             .env("CYCLES_RETRY_INITIAL_DELAY", "20ms")
             .env("CYCLES_RETRY_MAX_DELAY", "100ms")
+            // A flush does not wait for a cost whose attempts have all failed, and three in ten of them fail.
+            .env("CYCLES_RETRY_MAX_ATTEMPTS", "100")
             .env("NO_PROXY", "*")
             .stdout(Stdio::piped())
             .spawn()
