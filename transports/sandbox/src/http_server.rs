@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     resets: AtomicU64,
     /// How many calls of clients are not answered yet.
     unanswered: AtomicUsize,
+    /// Whether it was told that reservations are forgotten.
+    has_forgotten: AtomicBool,
 }
 
 /// How the server treats connections.
@@ -60,6 +62,7 @@ pub(crate) struct Front {
     /// The key of the control plane.
     pub(crate) control_key: String,
     pub(crate) accept_failed: Option<AcceptFailed>,
+    pub(crate) forgets: Option<Forgets>,
 }
 
 impl Shared {
@@ -82,6 +85,7 @@ impl Shared {
             front,
             resets: AtomicU64::new(0),
             unanswered: AtomicUsize::new(0),
+            has_forgotten: AtomicBool::new(false),
         };
         shared.inject_those_before();
         shared
@@ -197,11 +201,27 @@ impl Shared {
             let mut ledger = self.ledger();
             let now = self.now();
             match secret {
-                None => ledger.handle(now, request),
+                None => {
+                    let answer = ledger.handle(now, request);
+                    let forgets = ledger.forgotten_reservations() > 0;
+                    drop(ledger);
+                    if forgets {
+                        self.tell_that_it_forgets();
+                    }
+                    answer
+                }
                 Some(secret) => ledger.handle_admin(now, secret, request),
             }
         }));
         answer.unwrap_or_else(|_| bare(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+
+    fn tell_that_it_forgets(&self) {
+        if let Some(Forgets(tell)) = &self.front.forgets
+            && !self.has_forgotten.swap(true, Ordering::SeqCst)
+        {
+            tell();
+        }
     }
 
     fn observe(
@@ -224,6 +244,15 @@ type Answer = dyn Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync;
 
 /// The function that `SandboxBuilder::accept_failed` registered; it runs on the server's thread.
 pub(crate) struct AcceptFailed(pub(crate) Box<dyn Fn(&io::Error) + Send + Sync>);
+
+/// The function that `SandboxBuilder::forgets` registered; it runs on the server's thread.
+pub(crate) struct Forgets(pub(crate) Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Forgets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Forgets")
+    }
+}
 
 impl fmt::Debug for AcceptFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::exchange::{Exchange, Observer, Plane};
 use crate::fault::FaultRule;
-use crate::http_server::{self, AcceptFailed, AnswerOverride, Clock, Front, Shared};
+use crate::http_server::{self, AcceptFailed, AnswerOverride, Clock, Forgets, Front, Shared};
 use crate::ledger::{ApiKey, Budget, Ledger, Tenant, Unit};
 
 /// The tenant of a default sandbox.
@@ -91,6 +91,7 @@ impl Sandbox {
                 head_timeout: HEAD_TIMEOUT,
                 control_key: String::new(),
                 accept_failed: None,
+                forgets: None,
             },
             api_key: DEFAULT_API_KEY.to_owned(),
             tenant: DEFAULT_TENANT.to_owned(),
@@ -298,6 +299,18 @@ impl SandboxBuilder {
     /// the process has no descriptors left; the connection then waits until others end.
     pub fn accept_failed(mut self, tell: impl Fn(&io::Error) + Send + Sync + 'static) -> Self {
         self.front.accept_failed = Some(AcceptFailed(Box::new(tell)));
+        self
+    }
+
+    /// Sets how many ended reservations are remembered: [`Ledger::set_retained`]. Default: 10 000.
+    pub const fn retained(mut self, ended_reservations: usize) -> Self {
+        self.ledger.set_retained(ended_reservations);
+        self
+    }
+
+    /// Calls `tell` once, when the first ended reservation is forgotten, on the sandbox's thread.
+    pub fn forgets(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
+        self.front.forgets = Some(Forgets(Box::new(tell)));
         self
     }
 

@@ -25,7 +25,7 @@ impl Ledger {
             // Without anything left, or frozen, it denies anyway.
             let _ = self.fund(&scope, unit, Funding::Debit(remaining));
         }
-        self.denied_at = (self.reservations.iter().count(), self.events_applied);
+        self.denied_at = (self.reservations.made(), self.events_applied);
     }
 
     /// Asserts that this is what the budget has spent. `scope` is a path such as `tenant:acme-corp`.
@@ -93,8 +93,9 @@ impl Ledger {
     /// If it was not charged, or more than once.
     #[track_caller]
     pub fn assert_charged_once(&self, reservation_id: &str) {
-        let reservation = self.reservations.get(reservation_id);
-        let commits = usize::from(reservation.is_some_and(|it| it.committed().is_some()));
+        let status = self.reservations.get(reservation_id).map(|it| it.status);
+        let status = status.or_else(|| Some(self.archive.by_id(reservation_id)?.status));
+        let commits = usize::from(status == Some(ReservationStatus::Committed));
         let is_its = |metadata: &Json| metadata.text(RECOVERED) == Some(reservation_id);
         let events = self.recorded.requests();
         let events = events.filter(|event| event.metadata.as_ref().is_some_and(is_its));
@@ -112,13 +113,12 @@ impl Ledger {
     /// If something was.
     #[track_caller]
     pub fn assert_nothing_ran(&self) {
-        let now = (self.reservations.iter().count(), self.events_applied);
+        let now = (self.reservations.made(), self.events_applied);
         assert!(now == self.denied_at, "something ran. {self:#}");
     }
 
     pub(crate) fn holds_anything(&self) -> bool {
-        let mut reservations = self.reservations.iter();
-        reservations.any(|it| it.status == ReservationStatus::Active)
+        self.reservations.are_some_active()
     }
 
     #[track_caller]
@@ -166,6 +166,10 @@ impl fmt::Display for Ledger {
         let unlisted = self.reservations.iter().skip(LISTED).count();
         if unlisted > 0 {
             write!(f, "\n  {unlisted} more reservations")?;
+        }
+        let forgotten = self.archive.total();
+        if forgotten > 0 {
+            write!(f, "\n  {forgotten} ended reservations that are forgotten")?;
         }
         for event in self.recorded.requests().take(LISTED) {
             let super::shared_types::Amount { unit, amount } = event.actual;

@@ -13,6 +13,8 @@ use super::wire_enums::{BudgetStatus, ReservationStatus, Unit};
 struct Dump<'a> {
     budgets: Vec<Budget<'a>>,
     reservations: Vec<Reservation<'a>>,
+    /// How many ended ones are missing, because only so many are remembered.
+    forgotten_reservations: u64,
     events: Vec<Event<'a>>,
 }
 
@@ -63,7 +65,8 @@ struct Event<'a> {
 
 impl Ledger {
     /// Its state as one JSON object: `budgets`, `reservations` in the order in which they were made, and `events`. What
-    /// it has forgotten is missing: reservations 30 days after their end, and events after 7 days.
+    /// it has forgotten is missing: reservations 30 days after their end, events after 7 days, and ended reservations beyond
+    /// [those that are retained](Self::set_retained), which `forgotten_reservations` counts.
     ///
     /// ```
     /// let sandbox = cycles_sandbox::Sandbox::start()?;
@@ -89,6 +92,7 @@ impl Ledger {
         let dump = Dump {
             budgets: budgets.collect(),
             reservations,
+            forgotten_reservations: self.archive.total(),
             events: events.collect(),
         };
         // Nothing in it can fail to be written.

@@ -34,6 +34,20 @@ pub(super) struct EvidenceRef {
     cycles_evidence_url: String,
 }
 
+impl EvidenceRef {
+    /// Its id, and its URL.
+    pub(super) fn into_parts(self) -> (String, String) {
+        (self.evidence_id, self.cycles_evidence_url)
+    }
+
+    pub(super) const fn from_parts(evidence_id: String, cycles_evidence_url: String) -> Self {
+        Self {
+            evidence_id,
+            cycles_evidence_url,
+        }
+    }
+}
+
 /// The references to all evidence of one reservation.
 #[derive(Debug, Serialize)]
 pub(super) struct ReservationEvidence<'a> {

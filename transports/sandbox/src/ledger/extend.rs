@@ -18,12 +18,8 @@ impl Ledger {
         id: &str,
         request: ExtendRequest,
     ) -> Result<Reply, Refusal> {
-        let reservation = self.owned(caller, id)?;
-        let key = (
-            reservation.tenant.clone(),
-            id.to_owned(),
-            request.idempotency_key.clone(),
-        );
+        let (tenant, status) = self.owner_and_status(now, caller, id)?;
+        let key = (tenant, id.to_owned(), request.idempotency_key.clone());
         if let Some(reply) = self.extended.recall(&key, &request)? {
             let remaining_ttl_ms = self.remaining_ttl_ms(now, id, reply.expires_at_ms);
             return Reply::ok(&ExtendReply {
@@ -31,7 +27,8 @@ impl Ledger {
                 ..reply.clone()
             });
         }
-        self.check_settleable(reservation)?;
+        self.check_settleable(&key.0, status)?;
+        let reservation = self.owned(caller, id)?;
         if now > reservation.expires_at {
             return Err(Refusal::expired());
         }
@@ -54,5 +51,24 @@ impl Ledger {
         self.reservations.extend(id, expires_at);
         self.extended.remember(key, request, reply.clone(), expires_at);
         Reply::ok(&reply)
+    }
+
+    /// The tenant and the status of a reservation of the caller's, even if it is forgotten but for its keys.
+    fn owner_and_status(
+        &self,
+        now: i64,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<(String, ReservationStatus), Refusal> {
+        match self.forgotten(now, id) {
+            Some(ended) => {
+                caller.check_owner(&ended.tenant)?;
+                Ok((ended.tenant, ended.status))
+            }
+            None => {
+                let reservation = self.owned(caller, id)?;
+                Ok((reservation.tenant.clone(), reservation.status))
+            }
+        }
     }
 }

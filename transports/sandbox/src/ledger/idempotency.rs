@@ -58,6 +58,16 @@ impl<Q: PartialEq, R> Answers<Q, R> {
         }
     }
 
+    /// Removes the request and the answer under `key`, if it is the one that is meant, and until when it was kept.
+    pub(super) fn take_if(&mut self, key: &Key, is_meant: impl Fn(&R) -> bool) -> Option<(Q, R, i64)> {
+        if !is_meant(&self.records.get(key)?.reply) {
+            return None;
+        }
+        let record = self.records.remove(key)?;
+        self.ends.remove(&(record.kept_until, key.clone()));
+        Some((record.request, record.reply, record.kept_until))
+    }
+
     /// The requests whose answers are remembered, in the order of their keys.
     pub(super) fn requests(&self) -> impl Iterator<Item = &Q> {
         self.records.values().map(|record| &record.request)

@@ -1,14 +1,12 @@
 //! `GET /v1/reservations`: filters, windows, and the two ways to page.
 
-use core::cmp::Ordering;
-
 use http::Uri;
 
 use super::Ledger;
 use super::auth::Caller;
 use super::cursor::{self, SortedCursor};
 use super::error::Refusal;
-use super::order::{Direction, Order, SortKey, SortValue, invalid_boundary};
+use super::order::{Direction, Order, SortKey, invalid_boundary};
 use super::query::{Include, Params, row, scan, scan_position};
 use super::replies::ReservationPage;
 use super::reply::Reply;
@@ -57,18 +55,25 @@ impl Ledger {
     }
 
     fn unsorted(&self, page: &Page, after: u64) -> Result<Reply, Refusal> {
-        let rows = self.reservations.iter().map(|row| (position(&row.id), row));
-        let (rows, next_cursor) = scan(rows, after, page.limit, |row| page.filters.match_row(row));
+        let last_id = last_id_at(after);
+        let rows = self.reservations.after(&last_id);
+        let (rows, next_cursor) = scan(
+            rows,
+            |row| position(&row.id),
+            after,
+            page.limit,
+            |row| page.filters.match_row(row),
+        );
         Reply::ok(&page.body(rows, next_cursor))
     }
 
     fn sorted(&self, page: &Page, order: Order, boundary: Option<SortedCursor>) -> Result<Reply, Refusal> {
         let filter_hash = format!("{:016x}", cursor::hash(&format!("{:?}", page.filters)));
         let (sort_by, sort_dir) = (order.key.wire_name(), order.direction.wire_name());
-        let start = match boundary {
+        let start = match &boundary {
             None => None,
             Some(at) if at.sb == sort_by && at.sd == sort_dir && at.fh == filter_hash => {
-                Some((order.key.parse(at.lsv)?, at.lrid))
+                Some((order.key.parse(at.lsv.as_deref())?, at.lrid.as_str()))
             }
             Some(_) => {
                 return Err(Refusal::invalid(
@@ -77,26 +82,16 @@ impl Ledger {
                 ));
             }
         };
-        let mut rows: Vec<(SortValue, &Reservation)> = self
-            .reservations
-            .iter()
-            .filter(|row| page.filters.match_row(row))
-            .map(|row| (order.key.value(row), row))
-            .filter(|(value, row)| {
-                let is_later = |(last, id): &(SortValue, String)| {
-                    order.compare((value, &row.id), (last, id)) == Ordering::Greater
-                };
-                start.as_ref().is_none_or(is_later)
-            })
-            .collect();
-        rows.sort_by(|(a, x), (b, y)| order.compare((a, &x.id), (b, &y.id)));
+        let rows = self.reservations.iter().filter(|row| page.filters.match_row(row));
+        let mut rows = order.first(page.limit.saturating_add(1), rows, start);
         let has_more = rows.len() > page.limit;
         rows.truncate(page.limit);
         let last = rows.last().filter(|_| has_more);
-        let next_cursor = last.and_then(|(value, row)| {
-            SortedCursor::new(sort_by, sort_dir, filter_hash, value.text(), &row.id).encode()
+        let next_cursor = last.and_then(|row| {
+            let value = order.key.value(row).text();
+            SortedCursor::new(sort_by, sort_dir, filter_hash, value, &row.id).encode()
         });
-        Reply::ok(&page.body(rows.into_iter().map(|(_, row)| row).collect(), next_cursor))
+        Reply::ok(&page.body(rows, next_cursor))
     }
 }
 
@@ -125,8 +120,8 @@ struct Filters {
     tenant: String,
     idempotency_key: Option<String>,
     status: Option<ReservationStatus>,
-    /// Level and value of each segment that the path must have.
-    segments: Vec<(&'static str, String)>,
+    /// Each segment that the path must have, such as `agent:bot`.
+    segments: Vec<String>,
     /// On creation, expiry and settlement.
     windows: [Window; 3],
 }
@@ -139,8 +134,7 @@ impl Filters {
         windows: [Window; 3],
     ) -> Self {
         let levels = LEVELS.iter().filter(|level| **level != "tenant");
-        let segments =
-            levels.filter_map(|level| params.get(level).map(|value| (*level, value.to_lowercase())));
+        let segments = levels.filter_map(|level| Some(scope::segment(level, params.get(level)?)));
         Self {
             tenant,
             idempotency_key: params.get("idempotency_key").map(str::to_owned),
@@ -159,10 +153,7 @@ impl Filters {
                 .as_ref()
                 .is_none_or(|key| *key == row.idempotency_key)
             && self.status.is_none_or(|status| status == row.status)
-            && self
-                .segments
-                .iter()
-                .all(|(level, value)| scope::has_segment(path, level, value))
+            && self.segments.iter().all(|segment| scope::has(path, segment))
             && created.contains(Some(row.created_at))
             && expires.contains(Some(row.expires_at))
             && finalized.contains(row.settlement.as_ref().map(|settlement| settlement.at))
@@ -266,4 +257,14 @@ fn read_sorted_cursor(text: &str) -> Result<SortedCursor, Refusal> {
 fn position(id: &str) -> u64 {
     let half: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
     u64::from_str_radix(&half, 16).unwrap_or(0).max(1)
+}
+
+/// The end of the ids at a position or before it.
+fn last_id_at(position: u64) -> String {
+    if position == 0 {
+        return String::new();
+    }
+    let (a, b, c) = (position >> 32, position >> 16 & 0xFFFF, position & 0xFFFF);
+    // Whatever follows in an id sorts before the tilde.
+    format!("{a:08x}-{b:04x}-{c:04x}~")
 }

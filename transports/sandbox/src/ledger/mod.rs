@@ -3,6 +3,7 @@
 
 mod address_check;
 mod admin;
+mod archive;
 mod assertions;
 mod auth;
 mod body;
@@ -46,6 +47,7 @@ use http::{Request, Response};
 
 use self::address_check::AddressRefusal;
 use self::admin::{FundReply, FundRequest};
+use self::archive::Archive;
 use self::auth::{Caller, Keys, Throttle};
 use self::books::Books;
 use self::error::{Code, Refusal};
@@ -79,6 +81,8 @@ pub struct Ledger {
     keys: Keys,
     books: Books,
     reservations: Reservations,
+    /// What is left of those that are forgotten.
+    archive: Archive,
     decided: Answers<DecideRequest, DecideReply>,
     /// Shared by live and dry runs. An answer that could not be built is stored as `None`.
     reserved: Answers<ReserveRequest, Option<ReserveReply>>,
@@ -86,7 +90,7 @@ pub struct Ledger {
     recorded: Answers<EventRequest, EventReply>,
     events_applied: u64,
     /// How many reservations and events there were when everything was denied.
-    denied_at: (usize, u64),
+    denied_at: (u64, u64),
     sweeper: Sweeper,
     throttle: Throttle,
     published: Published,
@@ -104,6 +108,7 @@ impl Ledger {
             keys: Keys::default(),
             books: Books::default(),
             reservations: Reservations::default(),
+            archive: Archive::default(),
             decided: Answers::default(),
             reserved: Answers::default(),
             extended: Answers::default(),

@@ -137,6 +137,18 @@ impl Ledger {
         self.throttle.limit = requests_per_minute;
     }
 
+    /// Sets how many ended reservations are remembered. Default: 10 000, which takes about 45 MB. Of those that ended
+    /// earlier, lists, look-ups and the dump know nothing any more; but every key lives as long as the protocol says, so that a
+    /// repeated request gets its first answer, and that takes about 200 bytes each. What is active is never forgotten.
+    pub const fn set_retained(&mut self, ended_reservations: usize) {
+        self.reservations.retained = ended_reservations;
+    }
+
+    /// How many ended reservations were forgotten because [more ended](Self::set_retained) after them.
+    pub const fn forgotten_reservations(&self) -> u64 {
+        self.archive.total()
+    }
+
     /// Publishes an evidence envelope under its id (64 lower-case hex digits), byte for byte.
     pub fn publish_evidence(&mut self, id: impl Into<String>, envelope: impl Into<Bytes>) {
         self.published.envelopes.insert(id.into(), envelope.into());
@@ -200,7 +212,8 @@ impl Ledger {
             .map(|(scope, unit, account)| (scope, unit, account.state))
     }
 
-    /// The state of a reservation, until it is forgotten 30 days after its end.
+    /// The state of a reservation, until it is forgotten: 30 days after its end, or when
+    /// [so many](Self::set_retained) others have ended.
     pub fn reservation(&self, id: &str) -> Option<ReservationState> {
         self.reservations.get(id).map(|reservation| ReservationState {
             status: reservation.status,

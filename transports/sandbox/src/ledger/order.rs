@@ -15,12 +15,42 @@ pub(super) struct Order {
 
 impl Order {
     /// Compares two rows. Equal values are ordered by id, in both directions.
-    pub(super) fn compare(self, a: (&SortValue, &str), b: (&SortValue, &str)) -> Ordering {
+    pub(super) fn compare(self, a: (SortValue<'_>, &str), b: (SortValue<'_>, &str)) -> Ordering {
         let values = match self.direction {
-            Direction::Ascending => a.0.cmp(b.0),
-            Direction::Descending => b.0.cmp(a.0),
+            Direction::Ascending => a.0.cmp(&b.0),
+            Direction::Descending => b.0.cmp(&a.0),
         };
         values.then_with(|| a.1.cmp(b.1))
+    }
+
+    /// The first `count` of `rows`, in this order. It keeps few of them at a time, so that a page of many thousand rows
+    /// costs one comparison or two for each.
+    pub(super) fn first<'a>(
+        self,
+        count: usize,
+        rows: impl Iterator<Item = &'a Reservation>,
+        after: Option<(SortValue<'_>, &str)>,
+    ) -> Vec<&'a Reservation> {
+        let at = |row: &'a Reservation| (self.key.value(row), row.id.as_str());
+        let in_order = |a: &&'a Reservation, b: &&'a Reservation| self.compare(at(a), at(b));
+        let mut first: Vec<&Reservation> = Vec::new();
+        // Nothing after this one is among the first.
+        let mut last: Option<&Reservation> = None;
+        for row in rows {
+            let is_later = after.is_none_or(|after| self.compare(at(row), after).is_gt());
+            if !is_later || last.is_some_and(|last| in_order(&row, &last).is_gt()) {
+                continue;
+            }
+            first.push(row);
+            if first.len() > count.saturating_mul(4) {
+                let (_, at_count, _) = first.select_nth_unstable_by(count, in_order);
+                last = Some(at_count);
+                first.truncate(count);
+            }
+        }
+        first.sort_unstable_by(in_order);
+        first.truncate(count);
+        first
     }
 }
 
@@ -77,23 +107,20 @@ impl Named for SortKey {
 }
 
 /// A value to sort by. The order of the variants puts null last among ascending values.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SortValue {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SortValue<'a> {
     Number(i64),
-    Text(String),
+    Text(&'a str),
     Null,
 }
 
 impl SortKey {
-    pub(super) fn value(self, row: &Reservation) -> SortValue {
+    pub(super) fn value(self, row: &Reservation) -> SortValue<'_> {
         match self {
-            Self::ReservationId => SortValue::Text(row.id.clone()),
-            Self::Tenant => row
-                .subject
-                .tenant()
-                .map_or(SortValue::Null, |name| SortValue::Text(name.to_owned())),
-            Self::ScopePath => SortValue::Text(scope::deepest(&row.affected_scopes).to_owned()),
-            Self::Status => SortValue::Text(row.status.name().to_owned()),
+            Self::ReservationId => SortValue::Text(&row.id),
+            Self::Tenant => row.subject.tenant().map_or(SortValue::Null, SortValue::Text),
+            Self::ScopePath => SortValue::Text(scope::deepest(&row.affected_scopes)),
+            Self::Status => SortValue::Text(row.status.name()),
             Self::Reserved => SortValue::Number(row.estimate.amount),
             Self::CreatedAt => SortValue::Number(row.created_at),
             Self::ExpiresAt => SortValue::Number(row.expires_at),
@@ -101,7 +128,7 @@ impl SortKey {
     }
 
     /// Parses the value in a cursor.
-    pub(super) fn parse(self, text: Option<String>) -> Result<SortValue, Refusal> {
+    pub(super) fn parse(self, text: Option<&str>) -> Result<SortValue<'_>, Refusal> {
         let Some(text) = text else {
             return Ok(SortValue::Null);
         };
@@ -115,11 +142,11 @@ impl SortKey {
     }
 }
 
-impl SortValue {
-    pub(super) fn text(&self) -> Option<String> {
+impl SortValue<'_> {
+    pub(super) fn text(self) -> Option<String> {
         match self {
             Self::Number(number) => Some(number.to_string()),
-            Self::Text(text) => Some(text.clone()),
+            Self::Text(text) => Some(text.to_owned()),
             Self::Null => None,
         }
     }

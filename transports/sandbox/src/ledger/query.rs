@@ -16,7 +16,7 @@ use super::reply::Reply;
 use super::reservations::Reservation;
 use super::scope;
 use super::shared_types::LEVELS;
-use super::wire_enums::{ReservationStatus, Unit};
+use super::wire_enums::ReservationStatus;
 
 /// The parameters of a query, decoded as a form.
 #[derive(Debug, Default)]
@@ -113,24 +113,28 @@ impl Params {
 }
 
 /// Reads one page of an unsorted read. `rows` have ascending positions; `after` is the position where the last page
-/// ended.
+/// ended. Positions are asked for seldom.
 ///
 /// Like a scan of the server's store, it detects the end of the rows, not of the matches: if a page is full and only
 /// rows that do not match follow, it announces another page, which is empty.
 pub(super) fn scan<T>(
-    rows: impl Iterator<Item = (u64, T)>,
+    rows: impl Iterator<Item = T>,
+    position: impl Fn(&T) -> u64,
     after: u64,
     limit: usize,
     matches: impl Fn(&T) -> bool,
 ) -> (Vec<T>, Option<String>) {
-    let (mut page, mut last) = (Vec::new(), after);
-    for (position, row) in rows.filter(|(position, _)| *position > after) {
-        if page.len() == limit {
-            return (page, Some(last.to_string()));
+    let mut page = Vec::new();
+    let mut rows = rows.skip_while(|row| position(row) <= after).peekable();
+    while let Some(row) = rows.next() {
+        if !matches(&row) {
+            continue;
         }
-        last = position;
-        if matches(&row) {
-            page.push(row);
+        let is_full = page.len() + 1 == limit && rows.peek().is_some();
+        let cursor = is_full.then(|| position(&row).to_string());
+        page.push(row);
+        if cursor.is_some() {
+            return (page, cursor);
         }
     }
     (page, None)
@@ -193,10 +197,10 @@ impl Ledger {
         let params = Params::of(uri);
         params.check_include_children()?;
         let limit = params.limit()?;
-        let filters: Vec<(&str, &str)> = LEVELS
+        let filters = LEVELS
             .iter()
-            .filter_map(|level| params.get(level).map(|value| (*level, value)))
-            .collect();
+            .filter_map(|level| Some(scope::segment(level, params.get(level)?)));
+        let filters: Vec<String> = filters.collect();
         if filters.is_empty() {
             return Err(Refusal::invalid(
                 "At least one of tenant/workspace/app/workflow/agent/toolset must be provided",
@@ -206,25 +210,27 @@ impl Ledger {
             return Err(Refusal::foreign_tenant());
         }
         let after = scan_position(params.non_blank("cursor"))?;
-        let mut budgets: Vec<(u64, (&str, Unit, BalanceRow))> = self
+        let mut budgets: Vec<(u64, &str, BalanceRow)> = self
             .books
             .iter()
             .map(|(scope, unit, account)| {
                 let position = cursor::hash(&format!("{scope} {}", unit.name())).max(1);
-                (
-                    position,
-                    (scope, unit, BalanceRow::new(scope, unit, &account.state)),
-                )
+                (position, scope, BalanceRow::new(scope, unit, &account.state))
             })
             .collect();
-        budgets.sort_by_key(|(position, _)| *position);
-        let (rows, next_cursor) = scan(budgets.into_iter(), after, limit, |(path, _, _)| {
-            scope::has_segment(path, "tenant", tenant)
-                && filters
-                    .iter()
-                    .all(|(level, value)| scope::has_segment(path, level, value))
-        });
-        let balances = rows.into_iter().map(|(_, _, row)| row).collect();
+        budgets.sort_by_key(|(position, ..)| *position);
+        let of_tenant = scope::segment("tenant", tenant);
+        let is_asked_for = |path: &str| {
+            scope::has(path, &of_tenant) && filters.iter().all(|segment| scope::has(path, segment))
+        };
+        let (rows, next_cursor) = scan(
+            budgets.into_iter(),
+            |(position, ..)| *position,
+            after,
+            limit,
+            |(_, path, _)| is_asked_for(path),
+        );
+        let balances = rows.into_iter().map(|(.., row)| row).collect();
         Reply::ok(&BalancePage {
             balances,
             has_more: next_cursor.is_some(),

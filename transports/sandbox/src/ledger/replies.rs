@@ -43,6 +43,15 @@ impl BalanceRow {
             is_over_limit: state.is_over_limit,
         }
     }
+
+    /// The numbers that almost every operation changes.
+    const fn numbers(&mut self) -> [&mut i64; 3] {
+        [
+            &mut self.remaining.amount,
+            &mut self.reserved.amount,
+            &mut self.spent.amount,
+        ]
+    }
 }
 
 /// The result of `decide`, and of live and dry reservations.
@@ -103,7 +112,7 @@ pub(super) struct DecideReply {
     pub(super) cycles_evidence: Option<EvidenceRef>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct ReserveReply {
     pub(super) decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,8 +135,17 @@ pub(super) struct ReserveReply {
     pub(super) cycles_evidence: Option<EvidenceRef>,
 }
 
+impl ReserveReply {
+    /// The numbers in which two answers to like requests differ.
+    pub(super) fn numbers(&mut self) -> impl Iterator<Item = &mut i64> {
+        let amounts = self.reserved.iter_mut().map(|reserved| &mut reserved.amount);
+        let balances = self.balances.iter_mut().flatten().flat_map(BalanceRow::numbers);
+        self.expires_at_ms.iter_mut().chain(amounts).chain(balances)
+    }
+}
+
 /// The answer to a commit or a release. A release charges nothing, and a full commit releases nothing.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct SettleReply {
     pub(super) status: ReservationStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +155,15 @@ pub(super) struct SettleReply {
     pub(super) balances: Vec<BalanceRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cycles_evidence: Option<EvidenceRef>,
+}
+
+impl SettleReply {
+    /// The numbers in which two answers to like requests differ.
+    pub(super) fn numbers(&mut self) -> impl Iterator<Item = &mut i64> {
+        let amounts = self.charged.iter_mut().chain(&mut self.released);
+        let amounts = amounts.map(|amount| &mut amount.amount);
+        amounts.chain(self.balances.iter_mut().flat_map(BalanceRow::numbers))
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]

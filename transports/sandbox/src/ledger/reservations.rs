@@ -1,6 +1,7 @@
 //! The reservations and their two deadlines: when the sweep may expire one, and when a finished one is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::Serialize;
 
@@ -63,6 +64,14 @@ impl SettleRequest {
             Self::Release(request) => &request.idempotency_key,
         }
     }
+
+    /// Whether a reservation that it settled has this status.
+    pub(super) fn leads_to(&self, status: ReservationStatus) -> bool {
+        match self {
+            Self::Commit(_) => status == ReservationStatus::Committed,
+            Self::Release(_) => status == ReservationStatus::Released,
+        }
+    }
 }
 
 impl Reservation {
@@ -99,14 +108,33 @@ impl Reservation {
     }
 }
 
+/// How many ended reservations are remembered, unless the operator says otherwise.
+const RETAINED: usize = 10_000;
+
 /// All reservations that are still remembered, by id.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Reservations {
     rows: BTreeMap<String, Reservation>,
+    /// How many ended ones are remembered.
+    pub(super) retained: usize,
+    /// How many there were, ever.
+    made: u64,
     /// Active reservations, by the end of their grace period.
     due: BTreeSet<(i64, String)>,
     /// Finished reservations, by the end of their retention.
     ends: BTreeSet<(i64, String)>,
+}
+
+impl Default for Reservations {
+    fn default() -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            retained: RETAINED,
+            made: 0,
+            due: BTreeSet::new(),
+            ends: BTreeSet::new(),
+        }
+    }
 }
 
 impl Reservations {
@@ -119,8 +147,25 @@ impl Reservations {
         self.rows.values()
     }
 
+    /// Those whose ids come after `id`, in the order of their ids.
+    pub(super) fn after(&self, id: &str) -> impl Iterator<Item = &Reservation> {
+        let range = (Bound::Excluded(id), Bound::Unbounded);
+        self.rows.range::<str, _>(range).map(|(_, row)| row)
+    }
+
+    /// How many were made, ever.
+    pub(super) const fn made(&self) -> u64 {
+        self.made
+    }
+
+    /// Whether one is active.
+    pub(super) fn are_some_active(&self) -> bool {
+        self.rows.len() > self.ends.len()
+    }
+
     /// Adds a new, active reservation.
     pub(super) fn insert(&mut self, reservation: Reservation) {
+        self.made += 1;
         self.due.insert((reservation.grace_end(), reservation.id.clone()));
         self.rows.insert(reservation.id.clone(), reservation);
     }
@@ -175,6 +220,15 @@ impl Reservations {
         if let Some(row) = self.rows.get(id) {
             self.due.remove(&(row.grace_end(), id.to_owned()));
         }
+    }
+
+    /// Removes the one that ended first, if more ended ones are remembered than is allowed, with the end of its retention.
+    pub(super) fn take_surplus(&mut self) -> Option<(Reservation, i64)> {
+        if self.ends.len() <= self.retained {
+            return None;
+        }
+        let (kept_until, id) = self.ends.pop_first()?;
+        Some((self.rows.remove(&id)?, kept_until))
     }
 
     /// Forgets finished reservations whose retention ended before `now`.

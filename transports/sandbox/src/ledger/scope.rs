@@ -27,9 +27,13 @@ pub(super) fn leaf(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Whether `path` has the complete segment `level:value`, whatever the case of `value`.
-pub(super) fn has_segment(path: &str, level: &str, value: &str) -> bool {
-    let segment = format!("{level}:{}", value.to_lowercase());
+/// The segment of a path for a value in any case.
+pub(super) fn segment(level: &str, value: &str) -> String {
+    format!("{level}:{}", value.to_lowercase())
+}
+
+/// Whether `path` has this complete segment.
+pub(super) fn has(path: &str, segment: &str) -> bool {
     path.split('/').any(|candidate| candidate == segment)
 }
 

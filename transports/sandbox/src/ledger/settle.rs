@@ -1,6 +1,7 @@
 //! `commit` and `release`: the two ways to settle a reservation.
 
 use super::Ledger;
+use super::archive::{Digest, Ended};
 use super::auth::Caller;
 use super::books::Charge;
 use super::error::Refusal;
@@ -22,11 +23,14 @@ impl Ledger {
     ) -> Result<Reply, Refusal> {
         let actual = request.actual;
         let request = SettleRequest::Commit(request);
+        if let Some(ended) = self.forgotten(now, id) {
+            return self.settle_again(caller, ended, &request);
+        }
         let reservation = self.owned(caller, id)?;
         if let Some(reply) = replay(reservation, &request)? {
             return Reply::ok(&reply);
         }
-        self.check_settleable(reservation)?;
+        self.check_settleable(&reservation.tenant, reservation.status)?;
         let estimate = reservation.estimate;
         if actual.unit != estimate.unit {
             return Err(Refusal::commit_unit());
@@ -66,11 +70,14 @@ impl Ledger {
         request: ReleaseRequest,
     ) -> Result<Reply, Refusal> {
         let request = SettleRequest::Release(request);
+        if let Some(ended) = self.forgotten(now, id) {
+            return self.settle_again(caller, ended, &request);
+        }
         let reservation = self.owned(caller, id)?;
         if let Some(reply) = replay(reservation, &request)? {
             return Reply::ok(&reply);
         }
-        self.check_settleable(reservation)?;
+        self.check_settleable(&reservation.tenant, reservation.status)?;
         check_grace(now, reservation)?;
         let (estimate, scopes) = (reservation.estimate, reservation.budgeted_scopes.clone());
         self.books.give_back(&scopes, estimate.unit, estimate.amount)?;
@@ -95,12 +102,38 @@ impl Ledger {
     }
 
     /// The checks that commit, release and extend share: first the tenant, then the state.
-    pub(super) fn check_settleable(&self, reservation: &Reservation) -> Result<(), Refusal> {
-        self.tenants.check_open(&reservation.tenant)?;
-        match reservation.status {
+    pub(super) fn check_settleable(&self, tenant: &str, status: ReservationStatus) -> Result<(), Refusal> {
+        self.tenants.check_open(tenant)?;
+        match status {
             ReservationStatus::Active => Ok(()),
             ReservationStatus::Expired => Err(Refusal::expired()),
             ReservationStatus::Committed | ReservationStatus::Released => Err(Refusal::finalized()),
+        }
+    }
+
+    /// What is left of a reservation that is forgotten but for its keys.
+    pub(super) fn forgotten(&self, now: i64, id: &str) -> Option<Ended> {
+        if self.reservations.get(id).is_some() {
+            return None;
+        }
+        self.archive.by_id(id).filter(|ended| ended.kept_until >= now)
+    }
+
+    /// Answers for a reservation that is forgotten but for its keys: the original answer if it was settled by the same
+    /// request, and otherwise what its status says.
+    fn settle_again(&self, caller: &Caller, ended: Ended, request: &SettleRequest) -> Result<Reply, Refusal> {
+        caller.check_owner(&ended.tenant)?;
+        let key = Digest::of_key(&ended.tenant, request.idempotency_key());
+        let by = ended
+            .settled
+            .filter(|settled| settled.key == key && request.leads_to(ended.status));
+        match by {
+            Some(settled) if settled.request == Digest::of(request) => Reply::ok(&settled.reply),
+            Some(_) => Err(Refusal::mismatch()),
+            None => {
+                self.check_settleable(&ended.tenant, ended.status)?;
+                Err(Refusal::finalized())
+            }
         }
     }
 

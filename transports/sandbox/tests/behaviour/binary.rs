@@ -158,6 +158,35 @@ fn quiet_logs_nothing() {
     assert_eq!(program.log.iter().collect::<Vec<_>>(), Vec::<String>::new());
 }
 
+#[test]
+fn it_says_once_that_it_forgets_ended_reservations() {
+    let mut program = Program::start(&["--quiet", "--retain", "1"]);
+    let reserve = |key: usize| {
+        let body = format!(
+            r#"{{"idempotency_key":"{key}","subject":{{"tenant":"acme-corp"}},"action":{{"kind":"k","name":"n"}},"estimate":{{"unit":"TOKENS","amount":1}}}}"#
+        );
+        program.ask("POST", "/v1/reservations", &body)
+    };
+    let mut first = String::new();
+    for key in 0..4 {
+        let (status, reply) = reserve(key);
+        assert_eq!(status, 200, "{reply}");
+        let id = reply.split(r#""reservation_id":""#).nth(1).unwrap()[..36].to_owned();
+        let path = format!("/v1/reservations/{id}/release");
+        assert_eq!(program.ask("POST", &path, r#"{"idempotency_key":"r"}"#).0, 200);
+        if key == 0 {
+            first = id;
+        }
+    }
+    let (_, list) = program.ask("GET", "/v1/reservations", "");
+    assert_eq!(list.matches("reservation_id").count(), 1, "{list}");
+    assert!(reserve(0).1.contains(&first), "its key is not forgotten");
+    program.logged("--retain keeps more");
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    assert!(program.log.iter().all(|line| !line.contains("--retain")));
+}
+
 #[cfg(unix)]
 #[test]
 fn it_stops_in_peace_when_it_is_told_to() {

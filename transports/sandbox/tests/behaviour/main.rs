@@ -21,6 +21,7 @@ mod contract;
 mod control;
 mod differential;
 mod faults;
+mod forgetting;
 mod http_front;
 mod invariants;
 mod recipes;

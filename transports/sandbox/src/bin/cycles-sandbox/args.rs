@@ -39,6 +39,9 @@ Options:
                        Address of the control plane, with which tests reset the ledger, move the
                        clock, set faults and see the state; on loopback [default: none]
   --control-key KEY    Its key [default: a new one each time]
+  --retain COUNT       How many ended reservations lists, look-ups and the dump still have; the
+                       keys of all others live as long as the protocol says [default: 10000,
+                       which keeps a million reservations under 200 MB]
   --dump-on-exit FILE  Write the state to FILE, as JSON, when the program ends
   --format FORMAT      What is printed: shell (export lines) or json (one object) [default: shell]
   --env-file FILE      Write the settings to FILE too, as NAME=VALUE lines, once it listens
@@ -78,6 +81,7 @@ pub(crate) struct Args {
     pub(crate) faults: Vec<FaultRule>,
     pub(crate) control_listen: Option<SocketAddr>,
     pub(crate) control_key: Option<String>,
+    pub(crate) retain: Option<usize>,
     pub(crate) dump_on_exit: Option<PathBuf>,
     pub(crate) format: Format,
     pub(crate) env_file: Option<PathBuf>,
@@ -119,6 +123,7 @@ pub(crate) fn parse(
     let (mut listen, mut port, mut admin_listen, mut admin_key) = (None, None, None, None);
     let (mut tenant, mut api_key) = (None, None);
     let (mut format, mut env_file) = (None, None);
+    let mut retain = None;
     let (mut control_listen, mut control_key, mut dump_on_exit) = (None, None, None);
     let (mut budgets, mut faults) = (Vec::new(), Vec::new());
     let (mut quiet, mut exit_with_parent) = (false, false);
@@ -139,6 +144,7 @@ pub(crate) fn parse(
                 let text = key("--control-key", &mut parser)?;
                 once("--control-key", &mut control_key, text)?;
             }
+            Arg::Long("retain") => once("--retain", &mut retain, count("--retain", &mut parser)?)?,
             Arg::Long("dump-on-exit") => {
                 let file = file_name("--dump-on-exit", &mut parser)?;
                 once("--dump-on-exit", &mut dump_on_exit, file)?;
@@ -223,6 +229,7 @@ pub(crate) fn parse(
         faults,
         control_listen,
         control_key,
+        retain,
         dump_on_exit,
         format: format.unwrap_or(Format::Shell),
         env_file,
@@ -314,6 +321,12 @@ fn port_number(parser: &mut Parser) -> Result<u16, String> {
         .map_err(|_| format!("--port: `{text}` is not a port: use 0 to 65535; 0 picks a free port"))
 }
 
+fn count(flag: &str, parser: &mut Parser) -> Result<usize, String> {
+    let text = value(flag, parser)?;
+    text.parse()
+        .map_err(|_| format!("{flag}: `{text}` is not a count: use digits only, such as 10000"))
+}
+
 fn format_named(parser: &mut Parser) -> Result<Format, String> {
     match value("--format", parser)?.as_str() {
         "shell" => Ok(Format::Shell),
@@ -371,6 +384,7 @@ fn missing(flag: &str) -> String {
         "--admin-listen" => "ADDR, such as 127.0.0.1:7979",
         "--control-listen" => "ADDR, such as 127.0.0.1:0",
         "--dump-on-exit" => "FILE, such as ledger.json",
+        "--retain" => "COUNT, such as 10000",
         "--port" => "PORT, such as 7878",
         "--format" => "FORMAT, which is shell or json",
         "--env-file" => "FILE, such as cycles.env",

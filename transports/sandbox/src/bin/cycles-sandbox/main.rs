@@ -112,6 +112,9 @@ fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
     for budget in args.budgets {
         ledger.add_budget(budget);
     }
+    if let Some(count) = args.retain {
+        ledger.set_retained(count);
+    }
     let mut builder = Sandbox::builder()
         .ledger(ledger, args.api_key, args.tenant)
         .addr(args.listen);
@@ -130,6 +133,14 @@ fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
     if !args.quiet {
         builder = builder.observe(move |exchange| log.write(exchange));
     }
+    let told = lines.clone();
+    let builder = builder.forgets(move || {
+        told.write(
+            "note: from now on, lists, look-ups and the dump have only the reservations that ended last: --retain keeps more. \
+             Nothing active is forgotten, and no key before its time\n"
+                .to_owned(),
+        );
+    });
     let lines = lines.clone();
     let builder = builder.accept_failed(move |error| {
         lines.write(format!(

@@ -45,6 +45,8 @@ impl Inside {
         let mut ledger = Ledger::new(7);
         ledger.set_admin_key(ADMIN_KEY);
         ledger.set_tenant_cache_ms(0);
+        // As the reference server, for as many operations as a run is asked to have.
+        ledger.set_retained(usize::MAX);
         Self {
             ledger,
             now: START,
