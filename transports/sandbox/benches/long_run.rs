@@ -17,6 +17,12 @@ const PAIRS: u64 = 1_000_000;
 const ROWS: u64 = 300_000;
 
 fn main() {
+    // Medians of eleven, without the first ones, in which the machine warms up.
+    let median = |some: &[Duration]| {
+        let mut some = some.to_vec();
+        some.sort();
+        some[some.len() / 2]
+    };
     let mut ledger = ledger();
     let before = resident();
     let mut thousands: Vec<Duration> = Vec::new();
@@ -26,16 +32,15 @@ fn main() {
             pair(&mut ledger, number);
         }
         thousands.push(began.elapsed());
-        if (thousand + 1) % 200 == 0 {
-            println!("{} pairs: {}", (thousand + 1) * 1_000, grown(before));
+        if (thousand + 1) % 100 == 0 {
+            println!(
+                "{} pairs: {} {:?}",
+                (thousand + 1) * 1_000,
+                grown(before),
+                median(&thousands[thousands.len() - 11..])
+            );
         }
     }
-    // Medians of eleven, without the first ones, in which the machine warms up.
-    let median = |some: &[Duration]| {
-        let mut some = some.to_vec();
-        some.sort();
-        some[some.len() / 2]
-    };
     let (first, last) = (
         median(&thousands[20..31]),
         median(&thousands[thousands.len() - 11..]),

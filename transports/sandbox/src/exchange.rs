@@ -11,6 +11,7 @@ use crate::fault::Fault;
 use crate::http_server::Shared;
 use crate::ledger::{BudgetState, Unit};
 use crate::operation::Operation;
+use crate::summary::Summary;
 
 /// Which of the two servers received a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,17 @@ pub enum Plane {
     Admin,
     /// The server for tests, which reset, advance and look.
     Control,
+}
+
+impl Plane {
+    /// Its name in logs: `runtime`, `admin` or `control`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime",
+            Self::Admin => "admin",
+            Self::Control => "control",
+        }
+    }
 }
 
 /// One request, its response and the fault that was applied.
@@ -62,6 +74,11 @@ impl<'a> Exchange<'a> {
             at: shared.now(),
             shared,
         }
+    }
+
+    /// It in a few words, without any key. Serialised, it is a line of the program's JSON log.
+    pub fn summary(&self) -> Summary {
+        Summary::of(self, self.shared.masks())
     }
 
     /// The current state of a budget, which other requests may have changed since this one. `scope` is a path in lower

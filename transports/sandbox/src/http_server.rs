@@ -21,10 +21,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::control;
+use crate::cors::CorsOrigin;
 use crate::delivery::{Delivery, NoResponse, ResetSwitch, Resettable};
 use crate::exchange::{Exchange, Observer, Plane};
 use crate::fault::{Fault, FaultCount, FaultPlan, FaultRule};
 use crate::ledger::Ledger;
+use crate::masks::Masks;
 use crate::operation::Operation;
 
 /// The largest request body that is read.
@@ -47,6 +49,8 @@ pub(crate) struct Shared {
     answer_override: Option<AnswerOverride>,
     clock: Clock,
     front: Front,
+    /// The keys to hide in what is shown.
+    masks: Masks,
     /// How many resets there were.
     resets: AtomicU64,
     /// How many calls of clients are not answered yet.
@@ -63,6 +67,8 @@ pub(crate) struct Front {
     pub(crate) control_key: String,
     pub(crate) accept_failed: Option<AcceptFailed>,
     pub(crate) forgets: Option<Forgets>,
+    /// Whose pages may call.
+    pub(crate) cors: Vec<CorsOrigin>,
 }
 
 impl Shared {
@@ -74,7 +80,9 @@ impl Shared {
         clock: Clock,
         front: Front,
     ) -> Self {
+        let keys = ledger.secrets().chain([front.control_key.as_str()]);
         let shared = Self {
+            masks: Masks::of(keys),
             answer_override,
             ledger: Mutex::new(ledger.clone()),
             before: (ledger, faults),
@@ -132,6 +140,10 @@ impl Shared {
 
     pub(crate) fn now(&self) -> UnixMillis {
         self.clock.now()
+    }
+
+    pub(crate) const fn masks(&self) -> &Masks {
+        &self.masks
     }
 
     /// The ledger as of now. If somebody else moves the clock, it catches up first: it may not have had a request since.
@@ -368,7 +380,7 @@ async fn converse(stream: TcpStream, plane: Plane, shared: Arc<Shared>) {
     // Without this, small responses wait for acknowledgements; if it fails, they are only slower.
     let _ = stream.set_nodelay(true);
     let reset = ResetSwitch::default();
-    let service = service_fn(|request| exchange(request, plane, &shared, &reset));
+    let service = service_fn(|request| exchange_across_origins(request, plane, &shared, &reset));
     let stream = Resettable::new(stream, reset.clone());
     // An error means that the client went away or did not speak HTTP, or that a fault ended the connection.
     let _ = http1::Builder::new()
@@ -376,6 +388,26 @@ async fn converse(stream: TcpStream, plane: Plane, shared: Arc<Shared>) {
         .header_read_timeout(shared.front.head_timeout)
         .serve_connection(TokioIo::new(stream), service)
         .await;
+}
+
+/// Serves one request, whichever page of a browser it comes from.
+async fn exchange_across_origins(
+    request: Request<Incoming>,
+    plane: Plane,
+    shared: &Arc<Shared>,
+    reset: &ResetSwitch,
+) -> Result<Response<Delivery>, NoResponse> {
+    let permitted = &shared.front.cors;
+    let granted = CorsOrigin::granted(permitted, request.headers());
+    let (head, body) = request.into_parts();
+    let mut response = match CorsOrigin::preflight(permitted, &head) {
+        Some(response) => response.map(Delivery::whole),
+        None => exchange(Request::from_parts(head, body), plane, shared, reset).await?,
+    };
+    if let Some(granted) = granted {
+        granted.add_to(response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// Serves one request and applies the faults. [`NoResponse`] ends the connection.

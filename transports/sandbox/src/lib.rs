@@ -2,15 +2,19 @@
 
 mod assertions;
 mod control;
+mod cors;
 mod delivery;
 mod exchange;
 mod fault;
 mod http_server;
 mod ledger;
+mod masks;
 mod operation;
 mod sandbox;
 mod seed;
+mod summary;
 
+pub use cors::{CorsOrigin, CorsOriginSyntax};
 pub use exchange::{Exchange, Plane};
 pub use fault::{Fault, FaultCount, FaultPlan, FaultRule, FaultSyntax, Spoilt, When};
 pub use ledger::{
@@ -24,3 +28,4 @@ pub use sandbox::{
 };
 #[doc(hidden)]
 pub use seed::Seed;
+pub use summary::Summary;

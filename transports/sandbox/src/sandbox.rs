@@ -11,6 +11,7 @@ use std::time::Duration;
 use cycles_proto::time::UnixMillis;
 use tokio::sync::oneshot;
 
+use crate::cors::CorsOrigin;
 use crate::exchange::{Exchange, Observer, Plane};
 use crate::fault::FaultRule;
 use crate::http_server::{self, AcceptFailed, AnswerOverride, Clock, Forgets, Front, Shared};
@@ -92,6 +93,7 @@ impl Sandbox {
                 control_key: String::new(),
                 accept_failed: None,
                 forgets: None,
+                cors: Vec::new(),
             },
             api_key: DEFAULT_API_KEY.to_owned(),
             tenant: DEFAULT_TENANT.to_owned(),
@@ -292,6 +294,12 @@ impl SandboxBuilder {
     /// closed after as long. Default: 60 seconds.
     pub const fn head_timeout(mut self, timeout: Duration) -> Self {
         self.front.head_timeout = timeout;
+        self
+    }
+
+    /// Lets the pages of this origin call every plane from a browser. Default: none may. More calls permit more origins.
+    pub fn cors(mut self, origin: CorsOrigin) -> Self {
+        self.front.cors.push(origin);
         self
     }
 

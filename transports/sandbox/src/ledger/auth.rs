@@ -56,6 +56,11 @@ impl Keys {
         self.by_prefix.insert(ApiKey::prefix(&key.secret), key);
     }
 
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let keys = self.by_prefix.values().map(|key| key.secret.as_str());
+        keys.chain(self.admin.as_deref())
+    }
+
     pub(super) fn status_mut(&mut self, secret: &str) -> Option<&mut KeyStatus> {
         let key = self.by_prefix.get_mut(&ApiKey::prefix(secret))?;
         (key.secret == secret).then_some(&mut key.status)

@@ -122,6 +122,11 @@ impl Ledger {
         );
     }
 
+    /// The keys of all tenants and of the admin, which nothing may show.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.keys.secrets()
+    }
+
     /// Sets the admin key, which may list, get and release across tenants.
     pub fn set_admin_key(&mut self, key: impl Into<String>) {
         self.keys.admin = Some(key.into());

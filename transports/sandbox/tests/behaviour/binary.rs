@@ -159,6 +159,91 @@ fn quiet_logs_nothing() {
 }
 
 #[test]
+fn a_json_log_has_an_object_for_everything_with_the_ids_of_each_request_and_without_a_key() {
+    let mut program = Program::start(&[
+        "--log",
+        "json",
+        "--api-key",
+        "very-secret",
+        "--fault",
+        "commit:503@1",
+    ]);
+    let answer = answered(
+        &program.exports["CYCLES_BASE_URL"],
+        "x-cycles-api-key: very-secret",
+        "POST",
+        "/v1/reservations",
+        &reserve("order-7", 400),
+    );
+    let sent = |name: &str| {
+        answer
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    let id = answer.split(r#""reservation_id":""#).nth(1).unwrap()[..36].to_owned();
+    let path = format!("/v1/reservations/{id}/commit");
+    program.ask(
+        "POST",
+        &path,
+        r#"{"idempotency_key":"very-secret","actual":{"unit":"TOKENS","amount":9}}"#,
+    );
+    program.ask("POST", "/v1/reservations", &reserve("order-8", 999_999_999));
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    let lines: Vec<String> = program.log.iter().collect();
+    assert!(!lines.concat().contains("secret"), "{lines:?}");
+    let lines = lines
+        .iter()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let (said, requests): (Vec<_>, Vec<_>) = lines.partition(|line| line.get("level").is_some());
+    assert!(
+        said[0]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("cycles-sandbox 0"),
+        "{said:?}"
+    );
+    let [reserved, committed, denied] = &requests[..] else {
+        panic!("{requests:?}")
+    };
+    assert_eq!(reserved["request_id"], sent("x-request-id:"));
+    assert_eq!(reserved["trace_id"], sent("x-cycles-trace-id:"));
+    for (member, value) in [
+        ("operation", "reserve"),
+        ("plane", "runtime"),
+        ("method", "POST"),
+        ("path", "/v1/reservations"),
+        ("outcome", "ALLOW"),
+        ("scope", "tenant:acme-corp/agent:a1"),
+        ("unit", "TOKENS"),
+        ("reservation_id", id.as_str()),
+        ("idempotency_key", "order-7"),
+    ] {
+        assert_eq!(reserved[member], value, "{member}");
+    }
+    assert_eq!(
+        (reserved["amount"].as_i64(), reserved["status"].as_i64()),
+        (Some(400), Some(200))
+    );
+    assert_eq!(
+        (&committed["fault"], &committed["reservation_id"]),
+        (&"503".into(), &id.as_str().into())
+    );
+    assert_eq!(committed["idempotency_key"], "[key]");
+    assert_eq!(
+        (&denied["error"], denied["status"].as_i64()),
+        (&"BUDGET_EXCEEDED".into(), Some(409))
+    );
+    assert!(
+        denied["message"].is_string() && denied.get("outcome").is_none(),
+        "{denied}"
+    );
+}
+
+#[test]
 fn it_says_once_that_it_forgets_ended_reservations() {
     let mut program = Program::start(&["--quiet", "--retain", "1"]);
     let reserve = |key: usize| {

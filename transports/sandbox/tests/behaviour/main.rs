@@ -19,6 +19,7 @@ mod binary;
 mod budget_text;
 mod contract;
 mod control;
+mod cors;
 mod differential;
 mod faults;
 mod forgetting;

@@ -6,8 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use cycles_sandbox::{Budget, DEFAULT_API_KEY, DEFAULT_TENANT, FaultRule, default_budgets};
+use cycles_sandbox::{Budget, CorsOrigin, DEFAULT_API_KEY, DEFAULT_TENANT, FaultRule, default_budgets};
 use lexopt::{Arg, Parser};
+
+use crate::log::LogFormat;
 
 pub(crate) const DEFAULT_ADMIN_KEY: &str = "admin-bootstrap-key";
 
@@ -39,12 +41,15 @@ Options:
                        Address of the control plane, with which tests reset the ledger, move the
                        clock, set faults and see the state; on loopback [default: none]
   --control-key KEY    Its key [default: a new one each time]
+  --cors ORIGIN        An origin whose pages may call from a browser, such as
+                       http://localhost:5173, or * for all; repeat the flag for more
   --retain COUNT       How many ended reservations lists, look-ups and the dump still have; the
                        keys of all others live as long as the protocol says [default: 10000,
                        which keeps a million reservations under 200 MB]
   --dump-on-exit FILE  Write the state to FILE, as JSON, when the program ends
   --format FORMAT      What is printed: shell (export lines) or json (one object) [default: shell]
   --env-file FILE      Write the settings to FILE too, as NAME=VALUE lines, once it listens
+  --log FORMAT         How requests are logged: text, or json with their ids and keys [default: text]
   --quiet              Do not log requests
   --exit-with-parent   End when the process that started it ends, even if it is killed (Unix only;
                        always with a COMMAND)
@@ -81,10 +86,12 @@ pub(crate) struct Args {
     pub(crate) faults: Vec<FaultRule>,
     pub(crate) control_listen: Option<SocketAddr>,
     pub(crate) control_key: Option<String>,
+    pub(crate) cors: Vec<CorsOrigin>,
     pub(crate) retain: Option<usize>,
     pub(crate) dump_on_exit: Option<PathBuf>,
     pub(crate) format: Format,
     pub(crate) env_file: Option<PathBuf>,
+    pub(crate) log: LogFormat,
     pub(crate) quiet: bool,
     pub(crate) exit_with_parent: bool,
     /// The variables of the environment that are used.
@@ -123,9 +130,9 @@ pub(crate) fn parse(
     let (mut listen, mut port, mut admin_listen, mut admin_key) = (None, None, None, None);
     let (mut tenant, mut api_key) = (None, None);
     let (mut format, mut env_file) = (None, None);
-    let mut retain = None;
+    let (mut retain, mut log) = (None, None);
     let (mut control_listen, mut control_key, mut dump_on_exit) = (None, None, None);
-    let (mut budgets, mut faults) = (Vec::new(), Vec::new());
+    let (mut budgets, mut faults, mut cors) = (Vec::new(), Vec::new(), Vec::new());
     let (mut quiet, mut exit_with_parent) = (false, false);
     while let Some(arg) = parser.next().map_err(sentence)? {
         match arg {
@@ -144,6 +151,7 @@ pub(crate) fn parse(
                 let text = key("--control-key", &mut parser)?;
                 once("--control-key", &mut control_key, text)?;
             }
+            Arg::Long("cors") => cors.push(parsed::<CorsOrigin>("--cors", &mut parser)?),
             Arg::Long("retain") => once("--retain", &mut retain, count("--retain", &mut parser)?)?,
             Arg::Long("dump-on-exit") => {
                 let file = file_name("--dump-on-exit", &mut parser)?;
@@ -161,6 +169,7 @@ pub(crate) fn parse(
             }
             Arg::Long("admin-key") => once("--admin-key", &mut admin_key, key("--admin-key", &mut parser)?)?,
             Arg::Long("fault") => faults.push(parsed::<FaultRule>("--fault", &mut parser)?),
+            Arg::Long("log") => once("--log", &mut log, log_format_named(&mut parser)?)?,
             Arg::Long("quiet") => quiet = true,
             Arg::Long("exit-with-parent") if cfg!(unix) => exit_with_parent = true,
             Arg::Long("exit-with-parent") => {
@@ -198,6 +207,9 @@ pub(crate) fn parse(
                 .to_owned(),
         );
     }
+    if log.is_some() && quiet {
+        return Err("--log and --quiet are both given: give one of them".to_owned());
+    }
     let default_port = if command.is_some() { 0 } else { 7878 };
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(default_port)));
     let mut variables = Vec::new();
@@ -229,10 +241,12 @@ pub(crate) fn parse(
         faults,
         control_listen,
         control_key,
+        cors,
         retain,
         dump_on_exit,
         format: format.unwrap_or(Format::Shell),
         env_file,
+        log: log.unwrap_or(LogFormat::Text),
         quiet,
         variables,
         exit_with_parent: exit_with_parent || (command.is_some() && cfg!(unix)),
@@ -335,6 +349,14 @@ fn format_named(parser: &mut Parser) -> Result<Format, String> {
     }
 }
 
+fn log_format_named(parser: &mut Parser) -> Result<LogFormat, String> {
+    match value("--log", parser)?.as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("--log: `{other}` is not a format: use text or json")),
+    }
+}
+
 /// The value of an environment variable, unless it is missing or empty. One that has a value is added to `used`.
 fn set(
     name: &'static str,
@@ -387,6 +409,8 @@ fn missing(flag: &str) -> String {
         "--retain" => "COUNT, such as 10000",
         "--port" => "PORT, such as 7878",
         "--format" => "FORMAT, which is shell or json",
+        "--cors" => "ORIGIN, such as http://localhost:5173",
+        "--log" => "FORMAT, which is text or json",
         "--env-file" => "FILE, such as cycles.env",
         "--tenant" => "ID, such as acme-corp",
         "--budget" => "BUDGET, such as tenant:acme-corp=TOKENS:6000",

@@ -34,8 +34,8 @@ impl PublishedKeys {
             let is_open = !addr.ip().to_canonical().is_loopback();
             (is_published && is_open).then(|| {
                 format!(
-                    "warning: {addr} is reachable from other machines, and its key is the published default: set \
-                     another one with {flag}\n"
+                    "{addr} is reachable from other machines, and its key is the published default: set \
+                     another one with {flag}"
                 )
             })
         })

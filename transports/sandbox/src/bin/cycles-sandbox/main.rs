@@ -5,7 +5,6 @@
 mod args;
 mod default_key_warning;
 mod log;
-mod masks;
 mod output;
 mod runner;
 mod settings;
@@ -65,13 +64,15 @@ fn serve(mut args: Args) -> io::Result<ExitCode> {
     if let Some(file) = &env_file {
         settings::remove_old(file)?;
     }
-    let (lines, written) = StderrWriter::start();
+    let (lines, written) = StderrWriter::start(args.log);
     let sandbox = start(args, &lines)?;
     if !quiet {
-        lines.write(log::banner(&sandbox, &variables));
+        for line in log::banner(&sandbox, &variables) {
+            lines.say("info", &line);
+        }
     }
     for warning in published.warnings(&sandbox) {
-        lines.write(warning);
+        lines.say("warning", &warning);
     }
     drop(lines);
     let settings = Settings::of(&sandbox);
@@ -103,8 +104,7 @@ fn serve(mut args: Args) -> io::Result<ExitCode> {
 }
 
 fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
-    let control_key = args.control_key.as_deref().unwrap_or_default();
-    let log = Log::new(lines.clone(), [&args.api_key, &args.admin_key, control_key]);
+    let log = Log::new(args.log, lines.clone());
     let mut ledger = Ledger::new(RandomState::new().hash_one("cycles-sandbox"));
     ledger.add_tenant(Tenant::new(args.tenant.as_str()));
     ledger.add_api_key(ApiKey::new(args.api_key.as_str(), args.tenant.as_str()));
@@ -127,6 +127,9 @@ fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
     if let Some(key) = args.control_key {
         builder = builder.control_key(key);
     }
+    for origin in args.cors {
+        builder = builder.cors(origin);
+    }
     for rule in args.faults {
         builder = builder.fault(rule);
     }
@@ -135,18 +138,19 @@ fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
     }
     let told = lines.clone();
     let builder = builder.forgets(move || {
-        told.write(
-            "note: from now on, lists, look-ups and the dump have only the reservations that ended last: --retain keeps more. \
-             Nothing active is forgotten, and no key before its time\n"
-                .to_owned(),
+        told.say(
+            "info",
+            "from now on, lists, look-ups and the dump have only the reservations that ended last: --retain keeps more. \
+             Nothing active is forgotten, and no key before its time",
         );
     });
     let lines = lines.clone();
     let builder = builder.accept_failed(move |error| {
-        lines.write(format!(
-            "warning: a connection cannot be accepted: {error}; it waits until others end. If these are too many open \
-             files, close connections or permit more (ulimit -n)\n"
-        ));
+        let problem = format!(
+            "a connection cannot be accepted: {error}; it waits until others end. If these are too many open files, \
+             close connections or permit more (ulimit -n)"
+        );
+        lines.say("warning", &problem);
     });
     builder.start()
 }
