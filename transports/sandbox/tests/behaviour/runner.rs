@@ -8,7 +8,7 @@ use serde_json::Value;
 
 #[cfg(unix)]
 use crate::common::program::shell;
-use crate::common::program::{LONG, Program, ask, command, lines, within_a_minute};
+use crate::common::program::{LONG, Program, ask, command, lines, run, within_a_minute};
 
 #[cfg(unix)]
 fn text(bytes: Vec<u8>) -> String {
@@ -285,5 +285,75 @@ fn the_head_of_a_request_has_to_come_within_its_time() {
     assert!(
         !answer.starts_with(b"HTTP/1.1 200"),
         "it was not asked completely"
+    );
+}
+
+#[test]
+fn the_file_of_the_documentation_sets_the_sandbox_up() {
+    let text = include_str!("../../README.md");
+    let file = text
+        .split("```toml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let directory = cycles_conformance::TempDir::new();
+    let path = directory.path().join("cycles-sandbox.toml");
+    std::fs::write(&path, file).unwrap();
+    let path = path.to_str().unwrap();
+    let mut command = command(&["--config", path, "--quiet", "--port", "0"]);
+    // The file counts more.
+    let program = Program::of(command.env("CYCLES_TENANT", "somebody-else"));
+    assert_eq!(
+        (
+            program.exports["CYCLES_TENANT"].as_str(),
+            program.exports["CYCLES_API_KEY"].as_str()
+        ),
+        ("acme-corp", "cyc_live_acme_0001")
+    );
+    let reserve = r#"{"idempotency_key":"1","subject":{"tenant":"acme-corp","agent":"support-bot"},
+        "action":{"kind":"k","name":"n"},"estimate":{"unit":"TOKENS","amount":6000}}"#;
+    let (status, answer) = program.ask("POST", "/v1/reservations", reserve);
+    assert!(
+        status == 200 && answer.contains(r#""tool_allowlist":["search"]"#),
+        "{answer}"
+    );
+    let other = Program::of(&mut self::command(&[
+        "--config",
+        path,
+        "--quiet",
+        "--port",
+        "0",
+        "--tenant",
+        "rival",
+        "--budget",
+        "tenant:rival=TOKENS:5",
+    ]));
+    assert_eq!(other.exports["CYCLES_API_KEY"], "cyc_live_rival_003");
+    let (_, balances) = other.ask("GET", "/v1/balances?tenant=rival", "");
+    assert!(
+        balances.contains(r#""allocated":{"unit":"TOKENS","amount":5}"#),
+        "{balances}"
+    );
+    for (args, said) in [
+        (["--tenant", "third"], "has no tenant third"),
+        (
+            ["--budget", "tenant:rival=TOKENS:5"],
+            "begin the scope with tenant:acme-corp",
+        ),
+    ] {
+        let output = run(&[&["--config", path][..], &args].concat());
+        let problem = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code() == Some(2) && problem.contains(said),
+            "{problem}"
+        );
+    }
+    let output = run(&["--config", "/nowhere.toml"]);
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("/nowhere.toml cannot be read")
     );
 }

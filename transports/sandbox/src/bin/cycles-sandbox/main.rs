@@ -3,6 +3,7 @@
 //! environment, and ends with that.
 
 mod args;
+mod config_file;
 mod default_key_warning;
 mod log;
 mod output;
@@ -15,7 +16,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::process::ExitCode;
 
-use cycles_sandbox::{ApiKey, Ledger, Sandbox, Tenant};
+use cycles_sandbox::{Ledger, Sandbox};
 
 use crate::args::{Args, Command};
 use crate::log::Log;
@@ -106,11 +107,15 @@ fn serve(mut args: Args) -> io::Result<ExitCode> {
 fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
     let log = Log::new(args.log, lines.clone());
     let mut ledger = Ledger::new(RandomState::new().hash_one("cycles-sandbox"));
-    ledger.add_tenant(Tenant::new(args.tenant.as_str()));
-    ledger.add_api_key(ApiKey::new(args.api_key.as_str(), args.tenant.as_str()));
     ledger.set_admin_key(args.admin_key);
-    for budget in args.budgets {
-        ledger.add_budget(budget);
+    for setup in args.tenants {
+        ledger.add_tenant(setup.tenant);
+        for key in setup.keys {
+            ledger.add_api_key(key.key);
+        }
+        for budget in setup.budgets {
+            ledger.add_budget(budget);
+        }
     }
     if let Some(count) = args.retain {
         ledger.set_retained(count);

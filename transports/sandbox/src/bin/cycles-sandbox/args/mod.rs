@@ -1,14 +1,21 @@
 //! The command line. Each error is a sentence that also says how to fix it.
 
+pub(crate) mod values;
+
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use cycles_sandbox::{Budget, CorsOrigin, DEFAULT_API_KEY, DEFAULT_TENANT, FaultRule, default_budgets};
+use cycles_sandbox::{
+    Budget, CorsOrigin, DEFAULT_API_KEY, DEFAULT_TENANT, FaultRule, Tenant, default_budgets,
+};
 use lexopt::{Arg, Parser};
 
+use self::values::{
+    address, count, file_name, format_named, id, key, log_format_named, loopback, once, parsed, port_number,
+    sentence, set, usable_key, value,
+};
+use crate::config_file::{ConfigFile, KeySetup, TenantSetup, check_budgets};
 use crate::log::LogFormat;
 
 pub(crate) const DEFAULT_ADMIN_KEY: &str = "admin-bootstrap-key";
@@ -37,6 +44,10 @@ Options:
   --admin-listen ADDR  Address for operators, usually 127.0.0.1:7979 [default: no admin plane]
   --admin-key KEY      The operators' key [default: admin-bootstrap-key]
   --fault RULE         A fault to inject; repeat the flag for more
+  --config FILE        Tenants with their keys and budgets, and faults, in TOML. The settings are
+                       those of its first tenant, or of --tenant, with its first key, or
+                       --api-key; flags count more than the file, and the file more than the
+                       environment
   --control-listen ADDR
                        Address of the control plane, with which tests reset the ledger, move the
                        clock, set faults and see the state; on loopback [default: none]
@@ -78,9 +89,10 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Args {
     pub(crate) listen: SocketAddr,
+    /// The tenant of which the settings for clients are, and its key.
     pub(crate) tenant: String,
     pub(crate) api_key: String,
-    pub(crate) budgets: Vec<Budget>,
+    pub(crate) tenants: Vec<TenantSetup>,
     pub(crate) admin_listen: Option<SocketAddr>,
     pub(crate) admin_key: String,
     pub(crate) faults: Vec<FaultRule>,
@@ -130,7 +142,7 @@ pub(crate) fn parse(
     let (mut listen, mut port, mut admin_listen, mut admin_key) = (None, None, None, None);
     let (mut tenant, mut api_key) = (None, None);
     let (mut format, mut env_file) = (None, None);
-    let (mut retain, mut log) = (None, None);
+    let (mut retain, mut log, mut config) = (None, None, None);
     let (mut control_listen, mut control_key, mut dump_on_exit) = (None, None, None);
     let (mut budgets, mut faults, mut cors) = (Vec::new(), Vec::new(), Vec::new());
     let (mut quiet, mut exit_with_parent) = (false, false);
@@ -153,6 +165,7 @@ pub(crate) fn parse(
             }
             Arg::Long("cors") => cors.push(parsed::<CorsOrigin>("--cors", &mut parser)?),
             Arg::Long("retain") => once("--retain", &mut retain, count("--retain", &mut parser)?)?,
+            Arg::Long("config") => once("--config", &mut config, file_name("--config", &mut parser)?)?,
             Arg::Long("dump-on-exit") => {
                 let file = file_name("--dump-on-exit", &mut parser)?;
                 once("--dump-on-exit", &mut dump_on_exit, file)?;
@@ -212,30 +225,48 @@ pub(crate) fn parse(
     }
     let default_port = if command.is_some() { 0 } else { 7878 };
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(default_port)));
+    let file = config
+        .map(|file| ConfigFile::read(&file))
+        .transpose()?
+        .unwrap_or_default();
     let mut variables = Vec::new();
-    let tenant = match tenant {
-        Some(tenant) => tenant,
-        None => match set("CYCLES_TENANT", &variable, &mut variables)? {
-            Some(text) => id("CYCLES_TENANT", text)?,
-            None => DEFAULT_TENANT.to_owned(),
-        },
+    let mut tenants = file.tenants;
+    let (tenant, api_key) = if tenants.is_empty() {
+        let tenant = match tenant {
+            Some(tenant) => tenant,
+            None => match set("CYCLES_TENANT", &variable, &mut variables)? {
+                Some(text) => id("CYCLES_TENANT", text)?,
+                None => DEFAULT_TENANT.to_owned(),
+            },
+        };
+        let api_key = match api_key {
+            Some(api_key) => api_key,
+            None => match set("CYCLES_API_KEY", &variable, &mut variables)? {
+                Some(text) => usable_key("CYCLES_API_KEY", text)?,
+                None => DEFAULT_API_KEY.to_owned(),
+            },
+        };
+        if budgets.is_empty() {
+            budgets.extend(default_budgets(&tenant));
+        }
+        tenants.push(TenantSetup {
+            tenant: Tenant::new(tenant.as_str()),
+            keys: Vec::new(),
+            budgets: Vec::new(),
+            id: tenant.clone(),
+        });
+        (tenant, Some(api_key))
+    } else {
+        (tenant.unwrap_or_else(|| tenants[0].id.clone()), api_key)
     };
-    let api_key = match api_key {
-        Some(api_key) => api_key,
-        None => match set("CYCLES_API_KEY", &variable, &mut variables)? {
-            Some(text) => usable_key("CYCLES_API_KEY", text)?,
-            None => DEFAULT_API_KEY.to_owned(),
-        },
-    };
-    check_budgets(&tenant, &budgets)?;
-    if budgets.is_empty() {
-        budgets.extend(default_budgets(&tenant));
-    }
+    let api_key = add_to(&mut tenants, &tenant, api_key, budgets)?;
+    let faults = file.faults.into_iter().chain(faults).collect();
+    let admin_key = admin_key.or(file.admin_key);
     Ok(Command::Serve(Box::new(Args {
         listen: listen.unwrap_or(local),
         tenant,
         api_key,
-        budgets,
+        tenants,
         admin_listen,
         admin_key: admin_key.unwrap_or_else(|| DEFAULT_ADMIN_KEY.to_owned()),
         faults,
@@ -254,186 +285,31 @@ pub(crate) fn parse(
     })))
 }
 
-/// Checks that every budget belongs to the tenant and that no scope and unit is given twice.
-fn check_budgets(tenant: &str, budgets: &[Budget]) -> Result<(), String> {
-    let root = format!("tenant:{}", tenant.to_lowercase());
-    let below = format!("{root}/");
-    for (place, budget) in budgets.iter().enumerate() {
-        let (scope, unit) = (budget.scope(), budget.unit());
-        if scope != root && !scope.starts_with(&below) {
-            return Err(format!(
-                "--budget is for {scope}, but the tenant is {tenant}: begin the scope with {root}, or give another \
-                 --tenant"
-            ));
-        }
-        let mut earlier = budgets.iter().take(place);
-        if earlier.any(|earlier| (earlier.scope(), earlier.unit()) == (scope, unit)) {
-            let unit = unit.name();
-            return Err(format!(
-                "--budget is given twice for {unit} on {scope}: give each scope and unit once"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn once<T>(flag: &str, place: &mut Option<T>, value: T) -> Result<(), String> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(format!("{flag} is given twice: give it once")),
-    }
-}
-
-fn value(flag: &str, parser: &mut Parser) -> Result<String, String> {
-    let value = parser.value().map_err(sentence)?;
-    let text = value
-        .into_string()
-        .map_err(|bytes| sentence(lexopt::Error::NonUnicodeValue(bytes)))?;
-    // No value begins with `--`: the value was forgotten, and this is the next flag.
-    if text.starts_with("--") {
-        return Err(missing(flag));
-    }
-    Ok(text)
-}
-
-fn parsed<T: FromStr<Err: Display>>(flag: &str, parser: &mut Parser) -> Result<T, String> {
-    value(flag, parser)?
-        .parse()
-        .map_err(|problem| format!("{flag}: {problem}"))
-}
-
-fn address(flag: &str, parser: &mut Parser) -> Result<SocketAddr, String> {
-    let text = value(flag, parser)?;
-    let numeric = text
-        .strip_prefix("localhost:")
-        .map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST));
-    numeric.as_deref().unwrap_or(&text).parse().map_err(|_| {
-        format!("{flag}: `{text}` is not an address: use IP:PORT or localhost:PORT, such as 127.0.0.1:7878")
-    })
-}
-
-/// Checks that other machines cannot reach the address: whoever has the key of the control plane can do anything.
-fn loopback(addr: SocketAddr) -> Result<SocketAddr, String> {
-    match addr.ip().to_canonical().is_loopback() {
-        true => Ok(addr),
-        false => Err(format!(
-            "--control-listen: {addr} is not a loopback address: use 127.0.0.1:PORT"
-        )),
-    }
-}
-
-fn file_name(flag: &str, parser: &mut Parser) -> Result<PathBuf, String> {
-    match value(flag, parser)? {
-        empty if empty.is_empty() => Err(missing(flag)),
-        name => Ok(PathBuf::from(name)),
-    }
-}
-
-fn port_number(parser: &mut Parser) -> Result<u16, String> {
-    let text = value("--port", parser)?;
-    text.parse()
-        .map_err(|_| format!("--port: `{text}` is not a port: use 0 to 65535; 0 picks a free port"))
-}
-
-fn count(flag: &str, parser: &mut Parser) -> Result<usize, String> {
-    let text = value(flag, parser)?;
-    text.parse()
-        .map_err(|_| format!("{flag}: `{text}` is not a count: use digits only, such as 10000"))
-}
-
-fn format_named(parser: &mut Parser) -> Result<Format, String> {
-    match value("--format", parser)?.as_str() {
-        "shell" => Ok(Format::Shell),
-        "json" => Ok(Format::Json),
-        other => Err(format!("--format: `{other}` is not a format: use shell or json")),
-    }
-}
-
-fn log_format_named(parser: &mut Parser) -> Result<LogFormat, String> {
-    match value("--log", parser)?.as_str() {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        other => Err(format!("--log: `{other}` is not a format: use text or json")),
-    }
-}
-
-/// The value of an environment variable, unless it is missing or empty. One that has a value is added to `used`.
-fn set(
-    name: &'static str,
-    variable: impl Fn(&str) -> Option<OsString>,
-    used: &mut Vec<&'static str>,
-) -> Result<Option<String>, String> {
-    let Some(value) = variable(name).filter(|value| !value.is_empty()) else {
-        return Ok(None);
+/// Adds what flags say of the tenant of which the settings are. Returns the key for the settings.
+fn add_to(
+    tenants: &mut [TenantSetup],
+    id: &str,
+    api_key: Option<String>,
+    budgets: Vec<Budget>,
+) -> Result<String, String> {
+    let Some(tenant) = tenants.iter_mut().find(|tenant| tenant.id == id) else {
+        return Err(format!(
+            "--tenant: the configuration file has no tenant {id}: add it there, or name one that is"
+        ));
     };
-    used.push(name);
-    let value = value.into_string();
-    value
-        .map(Some)
-        .map_err(|_| format!("{name} of the environment is not UTF-8: correct or unset it"))
-}
-
-/// Checks a tenant id, within the protocol's limits for a subject level.
-fn id(of: &str, text: String) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if (3..=64).contains(&text.len()) && text.bytes().all(fits) {
-        Ok(text)
-    } else {
-        Err(format!(
-            "{of}: `{text}` is not a tenant id: use 3 to 64 lower-case letters, digits and hyphens"
-        ))
+    check_budgets(id, &budgets, "give another --tenant").map_err(|problem| format!("--budget: {problem}"))?;
+    for budget in budgets {
+        let is_other = |other: &Budget| (other.scope(), other.unit()) != (budget.scope(), budget.unit());
+        tenant.budgets.retain(is_other);
+        tenant.budgets.push(budget);
     }
-}
-
-fn key(flag: &str, parser: &mut Parser) -> Result<String, String> {
-    usable_key(flag, value(flag, parser)?)
-}
-
-/// Checks that a key is valid in a header. The key is a secret, so the error does not quote it.
-fn usable_key(of: &str, text: String) -> Result<String, String> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(text)
-    } else {
-        Err(format!(
-            "{of} takes a key of ASCII letters, digits and punctuation, such as {DEFAULT_API_KEY}"
-        ))
+    if let Some(secret) = api_key {
+        tenant.keys.retain(|key| key.secret != secret);
+        tenant.keys.insert(0, KeySetup::new(&secret, id));
     }
-}
-
-fn missing(flag: &str) -> String {
-    let example = match flag {
-        "--listen" => "ADDR, such as 127.0.0.1:7878",
-        "--admin-listen" => "ADDR, such as 127.0.0.1:7979",
-        "--control-listen" => "ADDR, such as 127.0.0.1:0",
-        "--dump-on-exit" => "FILE, such as ledger.json",
-        "--retain" => "COUNT, such as 10000",
-        "--port" => "PORT, such as 7878",
-        "--format" => "FORMAT, which is shell or json",
-        "--cors" => "ORIGIN, such as http://localhost:5173",
-        "--log" => "FORMAT, which is text or json",
-        "--env-file" => "FILE, such as cycles.env",
-        "--tenant" => "ID, such as acme-corp",
-        "--budget" => "BUDGET, such as tenant:acme-corp=TOKENS:6000",
-        "--fault" => "RULE, such as commit:lose-response@1",
-        _ => "KEY",
-    };
-    format!("{flag} needs a value: {example}")
-}
-
-fn sentence(error: lexopt::Error) -> String {
-    match error {
-        lexopt::Error::MissingValue { option: Some(flag) } => missing(&flag),
-        lexopt::Error::MissingValue { option: None } => "a flag needs a value".to_owned(),
-        lexopt::Error::UnexpectedOption(flag) => format!("unknown flag {flag}"),
-        lexopt::Error::UnexpectedArgument(text) => {
-            format!("`{}` is not an argument of any flag", text.to_string_lossy())
-        }
-        lexopt::Error::UnexpectedValue { option, .. } => format!("{option} takes no value"),
-        lexopt::Error::NonUnicodeValue(text) => format!("`{}` is not UTF-8", text.to_string_lossy()),
-        lexopt::Error::ParsingFailed { error, .. } | lexopt::Error::Custom(error) => error.to_string(),
-    }
+    let first = tenant.keys.first().map(|key| key.secret.clone());
+    first.ok_or_else(|| format!("the tenant {id} has no key for clients: give it api_keys, or say --api-key"))
 }
 
 #[cfg(test)]
-#[path = "args_tests.rs"]
 mod tests;

@@ -37,7 +37,7 @@ fn nothing_is_needed() {
     );
     assert_eq!((args.faults.len(), args.quiet), (0, false));
     assert_eq!(
-        scopes(&args.budgets),
+        scopes(&args.tenants[0].budgets),
         [
             ("tenant:acme-corp", Unit::Tokens),
             ("tenant:acme-corp", Unit::UsdMicrocents),
@@ -74,7 +74,7 @@ fn everything_can_be_said() {
         ("s", 2, true)
     );
     assert_eq!(
-        scopes(&args.budgets),
+        scopes(&args.tenants[0].budgets),
         [
             ("tenant:other", Unit::Credits),
             ("tenant:other/agent:a", Unit::Credits)
@@ -85,8 +85,11 @@ fn everything_can_be_said() {
 #[test]
 fn another_tenant_gets_default_budgets_of_its_own() {
     let args = served(&["--tenant", "other"]);
-    assert_eq!(scopes(&args.budgets)[0], ("tenant:other", Unit::Tokens));
-    assert_eq!(args.budgets.len(), 4);
+    assert_eq!(
+        scopes(&args.tenants[0].budgets)[0],
+        ("tenant:other", Unit::Tokens)
+    );
+    assert_eq!(args.tenants[0].budgets.len(), 4);
 }
 
 #[test]
@@ -257,5 +260,5 @@ fn help_names_every_flag_and_the_readme_shows_it() {
         parse(["--quiet".into(), "-V".into()]),
         Ok(Command::Version)
     ));
-    assert!(include_str!("../../../README.md").contains(HELP));
+    assert!(include_str!("../../../../README.md").contains(HELP));
 }

@@ -1,0 +1,416 @@
+//! The configuration file: tenants with their keys and budgets, and faults, in TOML. Its names are those of the admin plane.
+//! Each error is a sentence that says where in the file it is; none quotes a key.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use cycles_sandbox::{ApiKey, Budget, FaultRule, KeyStatus, OveragePolicy, Tenant, TenantStatus};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::args::values::{id, usable_key};
+
+/// What a configuration file says.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigFile {
+    pub(crate) admin_key: Option<String>,
+    pub(crate) faults: Vec<FaultRule>,
+    pub(crate) tenants: Vec<TenantSetup>,
+}
+
+/// A tenant with everything that it has from the start.
+#[derive(Debug)]
+pub(crate) struct TenantSetup {
+    pub(crate) id: String,
+    pub(crate) tenant: Tenant,
+    pub(crate) keys: Vec<KeySetup>,
+    pub(crate) budgets: Vec<Budget>,
+}
+
+/// A key, and its secret.
+pub(crate) struct KeySetup {
+    pub(crate) secret: String,
+    pub(crate) key: ApiKey,
+}
+
+/// Omits the secret.
+impl std::fmt::Debug for KeySetup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.key.fmt(f)
+    }
+}
+
+impl KeySetup {
+    pub(crate) fn new(secret: &str, tenant: &str) -> Self {
+        Self {
+            secret: secret.to_owned(),
+            key: ApiKey::new(secret, tenant),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    admin_key: Option<Spanned<String>>,
+    #[serde(default)]
+    faults: Vec<Spanned<String>>,
+    #[serde(default)]
+    tenants: Vec<TenantTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TenantTable {
+    id: Spanned<String>,
+    status: Option<Spanned<String>>,
+    default_commit_overage_policy: Option<Spanned<String>>,
+    default_reservation_ttl_ms: Option<Spanned<i64>>,
+    max_reservation_ttl_ms: Option<Spanned<i64>>,
+    max_reservation_extensions: Option<Spanned<i64>>,
+    #[serde(default)]
+    api_keys: Vec<KeyTable>,
+    #[serde(default)]
+    budgets: Vec<BudgetTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyTable {
+    secret: Spanned<String>,
+    permissions: Option<Vec<String>>,
+    status: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BudgetTable {
+    scope: Spanned<String>,
+    unit: String,
+    allocated: i64,
+    overdraft_limit: Option<i64>,
+    status: Option<String>,
+    caps: Option<toml::Table>,
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    pub(crate) fn read(file: &Path) -> Result<Self, String> {
+        let name = file.display();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| format!("--config: {name} cannot be read: {error}"))?;
+        Self::parse(&text).map_err(|problem| format!("--config: {name}, {problem}"))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let place = Place(text);
+        let file: File = toml::from_str(text).map_err(|error| {
+            let at = error.span().unwrap_or_default();
+            // It may quote a value, which may be a key.
+            place.problem(at.start, &without_quotes(error.message()))
+        })?;
+        let admin_key = file.admin_key.map(|key| place.secret(&key)).transpose()?;
+        let faults = file
+            .faults
+            .iter()
+            .map(|rule| place.parsed(rule.span().start, rule.get_ref()));
+        let mut read = Self {
+            admin_key,
+            faults: faults.collect::<Result<_, _>>()?,
+            tenants: Vec::new(),
+        };
+        let mut prefixes: Vec<String> = Vec::new();
+        for table in file.tenants {
+            let at = table.id.span().start;
+            let tenant = place.tenant(table)?;
+            if read.tenants.iter().any(|other| other.id == tenant.id) {
+                return Err(place.problem(
+                    at,
+                    &format!("the tenant {} is there twice: give each once", tenant.id),
+                ));
+            }
+            for key in &tenant.keys {
+                // Keys are looked up by so many characters, as on the reference server.
+                let prefix: String = key.secret.chars().take(14).collect();
+                if prefixes.contains(&prefix) {
+                    let problem = "two keys have the same first 14 characters, by which keys are looked up: let them differ";
+                    return Err(place.problem(at, problem));
+                }
+                prefixes.push(prefix);
+            }
+            read.tenants.push(tenant);
+        }
+        Ok(read)
+    }
+}
+
+/// The text, to say in which of its lines something is wrong.
+#[derive(Clone, Copy)]
+struct Place<'a>(&'a str);
+
+impl Place<'_> {
+    fn problem(self, at: usize, problem: &str) -> String {
+        let before = self.0.get(..at).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        format!("line {line}: {problem}")
+    }
+
+    fn parsed<T: std::str::FromStr<Err: Display>>(self, at: usize, text: &str) -> Result<T, String> {
+        text.parse()
+            .map_err(|problem: T::Err| self.problem(at, &problem.to_string()))
+    }
+
+    fn secret(self, key: &Spanned<String>) -> Result<String, String> {
+        usable_key("this", key.get_ref().clone()).map_err(|problem| self.problem(key.span().start, &problem))
+    }
+
+    fn one_of<T: Copy>(
+        self,
+        text: &Spanned<String>,
+        all: &[T],
+        name: impl Fn(T) -> &'static str,
+    ) -> Result<T, String> {
+        let found = all.iter().find(|value| name(**value) == text.get_ref());
+        found.copied().ok_or_else(|| {
+            let names: Vec<_> = all.iter().map(|value| name(*value)).collect();
+            let problem = format!("`{}` is not one of {}", text.get_ref(), names.join(", "));
+            self.problem(text.span().start, &problem)
+        })
+    }
+
+    fn between(self, number: &Spanned<i64>, least: i64, most: i64) -> Result<i64, String> {
+        let value = *number.get_ref();
+        if (least..=most).contains(&value) {
+            Ok(value)
+        } else {
+            let problem = format!("{value} is not a number from {least} to {most}");
+            Err(self.problem(number.span().start, &problem))
+        }
+    }
+
+    fn tenant(self, table: TenantTable) -> Result<TenantSetup, String> {
+        const DAY_MS: i64 = 86_400_000;
+        let at = table.id.span().start;
+        let id = id("id", table.id.into_inner()).map_err(|problem| self.problem(at, &problem))?;
+        let mut tenant = Tenant::new(id.as_str());
+        if let Some(status) = &table.status {
+            let all = [
+                TenantStatus::Active,
+                TenantStatus::Suspended,
+                TenantStatus::Closed,
+            ];
+            tenant = tenant.status(self.one_of(status, &all, TenantStatus::name)?);
+        }
+        if let Some(policy) = &table.default_commit_overage_policy {
+            let all = [
+                OveragePolicy::Reject,
+                OveragePolicy::AllowIfAvailable,
+                OveragePolicy::AllowWithOverdraft,
+            ];
+            tenant = tenant.default_overage_policy(self.one_of(policy, &all, OveragePolicy::name)?);
+        }
+        if let Some(ttl_ms) = &table.default_reservation_ttl_ms {
+            tenant = tenant.default_ttl_ms(self.between(ttl_ms, 1_000, DAY_MS)?);
+        }
+        if let Some(ttl_ms) = &table.max_reservation_ttl_ms {
+            tenant = tenant.max_ttl_ms(self.between(ttl_ms, 1_000, DAY_MS)?);
+        }
+        if let Some(extensions) = &table.max_reservation_extensions {
+            tenant = tenant.max_extensions(self.between(extensions, 0, i32::MAX.into())?);
+        }
+        let keys = table.api_keys.into_iter().map(|key| self.key(key, &id));
+        let keys = keys.collect::<Result<_, _>>()?;
+        let mut budgets = Vec::new();
+        for table in table.budgets {
+            let at = table.scope.span().start;
+            budgets.push(self.budget(&table)?);
+            check_budgets(&id, &budgets, "move it to its tenant")
+                .map_err(|problem| self.problem(at, &problem))?;
+        }
+        Ok(TenantSetup {
+            id,
+            tenant,
+            keys,
+            budgets,
+        })
+    }
+
+    fn key(self, table: KeyTable, tenant: &str) -> Result<KeySetup, String> {
+        let mut key = KeySetup::new(&self.secret(&table.secret)?, tenant);
+        if let Some(permissions) = table.permissions {
+            key.key = key.key.permissions(permissions);
+        }
+        if let Some(status) = &table.status {
+            let all = [KeyStatus::Active, KeyStatus::Revoked, KeyStatus::Expired];
+            key.key = key.key.status(self.one_of(status, &all, KeyStatus::name)?);
+        }
+        Ok(key)
+    }
+
+    /// A budget says what its flag says, so it is read as that.
+    fn budget(self, table: &BudgetTable) -> Result<Budget, String> {
+        let scope = table.scope.get_ref();
+        let mut text = format!("{scope}={}:{}", table.unit, table.allocated);
+        if let Some(limit) = table.overdraft_limit {
+            text.push_str(&format!(",overdraft={limit}"));
+        }
+        if let Some(status) = &table.status {
+            text.push_str(&format!(",status={status}"));
+        }
+        if let Some(caps) = &table.caps {
+            // A table of TOML can always be written as JSON.
+            let caps = serde_json::to_string(caps).unwrap_or_default();
+            text.push_str(&format!(",caps={caps}"));
+        }
+        self.parsed(table.scope.span().start, &text)
+    }
+}
+
+/// Checks that every budget belongs to the tenant and that no scope and unit is given twice. `or` is what else to do with a
+/// budget of another tenant.
+pub(crate) fn check_budgets(tenant: &str, budgets: &[Budget], or: &str) -> Result<(), String> {
+    let root = format!("tenant:{}", tenant.to_lowercase());
+    let below = format!("{root}/");
+    for (place, budget) in budgets.iter().enumerate() {
+        let (scope, unit) = (budget.scope(), budget.unit());
+        if scope != root && !scope.starts_with(&below) {
+            return Err(format!(
+                "a budget is for {scope}, but the tenant is {tenant}: begin the scope with {root}, or {or}"
+            ));
+        }
+        let mut earlier = budgets.iter().take(place);
+        if earlier.any(|earlier| (earlier.scope(), earlier.unit()) == (scope, unit)) {
+            let unit = unit.name();
+            return Err(format!(
+                "a budget is given twice for {unit} on {scope}: give each scope and unit once"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Leaves out what is between double quotes.
+fn without_quotes(text: &str) -> String {
+    let outside = text.split('"').step_by(2);
+    outside.collect::<Vec<_>>().join("\"…\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConfigFile;
+
+    #[test]
+    fn a_file_sets_up_tenants_keys_budgets_caps_and_faults() {
+        let file = ConfigFile::parse(
+            r#"
+            admin_key = "operator"
+            faults = ["commit:503@1", "extend:lose-response@p=0.1/7"]
+
+            [[tenants]]
+            id = "acme-corp"
+            max_reservation_extensions = 3
+            api_keys = [{ secret = "cyc_live_first_0001" }, { secret = "cyc_live_other_0002", permissions = ["budgets:write"] }]
+
+            [[tenants.budgets]]
+            scope = "tenant:acme-corp/agent:a1"
+            unit = "TOKENS"
+            allocated = 6_000
+            overdraft_limit = 500
+            caps = { max_tokens = 50, tool_allowlist = ["search", "read"] }
+
+            [[tenants]]
+            id = "rival"
+            status = "SUSPENDED"
+            "#,
+        );
+        let file = file.unwrap();
+        assert_eq!(file.admin_key.as_deref(), Some("operator"));
+        assert_eq!(file.faults.len(), 2);
+        let [acme, rival] = &file.tenants[..] else {
+            panic!("{file:?}")
+        };
+        assert_eq!((acme.id.as_str(), rival.id.as_str()), ("acme-corp", "rival"));
+        assert_eq!(acme.keys[0].secret, "cyc_live_first_0001");
+        assert_eq!(acme.budgets[0].scope(), "tenant:acme-corp/agent:a1");
+        assert!(
+            format!("{:?}", acme.budgets[0])
+                .contains(r#"{\"max_tokens\":50,\"tool_allowlist\":[\"search\",\"read\"]}"#)
+        );
+        assert!(format!("{:?}", rival.tenant).contains("Suspended"));
+        assert!(!format!("{file:?}").contains("cyc_live_first"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line_and_without_a_key() {
+        for (text, line, said) in [
+            ("tenents = []", 1, "unknown field"),
+            ("\nfaults = [\"commit:5O3\"]", 2, "5O3"),
+            ("\n\nfaults = 3", 3, "sequence"),
+            ("[[tenants]]\nid = \"A\"", 2, "`A` is not a tenant id"),
+            (
+                "[[tenants]]\nid = \"acme\"\nstatus = \"OPEN\"",
+                3,
+                "ACTIVE, SUSPENDED, CLOSED",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\n[[tenants]]\nid = \"acme\"",
+                4,
+                "twice",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\ndefault_reservation_ttl_ms = 5",
+                3,
+                "from 1000 to 86400000",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\napi_keys = [\"cyc_live_secret\"]",
+                3,
+                "expected",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\napi_keys = \"cyc_live_secret\"",
+                3,
+                "expected a sequence",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\napi_keys = [{ secret = \"secret\u{e9}\" }]",
+                3,
+                "ASCII",
+            ),
+            ("admin_key = \"secret\\u0000\"", 1, "ASCII"),
+            (
+                "[[tenants]]\nid = \"acme\"\napi_keys = [{ secret = \"cyc_live_secret_1\" }, { secret = \"cyc_live_secret_2\" }]",
+                2,
+                "first 14 characters",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\n[[tenants.budgets]]\nscope = \"tenant:other\"\nunit = \"TOKENS\"\nallocated = 1",
+                4,
+                "begin the scope with tenant:acme",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\n[[tenants.budgets]]\nscope = \"tenant:acme\"\nunit = \"TOKEN\"\nallocated = 1",
+                4,
+                "use USD_MICROCENTS, TOKENS",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\n[[tenants.budgets]]\nscope = \"tenant:acme\"\nunit = \"TOKENS\"\nallocated = 1\ncaps = { tokens = 1 }",
+                4,
+                "is not valid caps",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\n[[tenants.budgets]]\nscope = \"tenant:acme\"",
+                3,
+                "missing field",
+            ),
+        ] {
+            let problem = ConfigFile::parse(text).map(|_| ()).unwrap_err();
+            assert!(
+                problem.starts_with(&format!("line {line}: ")),
+                "{text}: {problem}"
+            );
+            assert!(problem.contains(said), "{text}: {problem}");
+            assert!(!problem.contains("secret"), "{text}: {problem}");
+        }
+    }
+}
