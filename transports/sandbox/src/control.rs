@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode, request};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::fault::FaultRule;
-use crate::http_server::Shared;
+use crate::page;
 use crate::sandbox::Sandbox;
+use crate::shared::Shared;
 
 /// How often a wait looks whether it is over.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -28,7 +30,8 @@ const LARGEST_STEP_MS: u64 = 100 * 366 * 86_400_000;
 
 /// The refusal of whoever does not have the key; nothing of the body is read before.
 pub(crate) fn refusal(key: &str, head: &request::Parts) -> Option<Response<Bytes>> {
-    if is_permitted(key, head) {
+    // The page itself shows nothing; it asks for the key.
+    if is_permitted(key, head) || page::file(head.uri.path()).is_some() {
         return None;
     }
     let problem = "send the control key as `Authorization: Bearer KEY`";
@@ -56,12 +59,13 @@ pub(crate) async fn answer(shared: &Shared, request: &Request<Bytes>) -> Respons
         (&Method::GET, "/faults") => Ok(faults(shared)),
         (&Method::POST, "/faults") => add_faults(shared, request.body(), false),
         (&Method::PUT, "/faults") => add_faults(shared, request.body(), true),
-        (&Method::DELETE, "/faults") => {
-            shared.clear_faults();
-            Ok(faults(shared))
-        }
+        (&Method::DELETE, "/faults") => remove_faults(shared, request.uri().query()),
         (&Method::GET, "/idle") => return idle(shared, request.uri().query()).await,
-        (_, "/state" | "/reset" | "/clock" | "/faults" | "/idle") => {
+        (&Method::GET, path) if let Some(file) = page::file(path) => return file,
+        (
+            _,
+            "/" | "/page.css" | "/page.js" | "/stream" | "/state" | "/reset" | "/clock" | "/faults" | "/idle",
+        ) => {
             let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, ROUTES);
             let allowed = HeaderValue::from_static(allowed_on(request.uri().path()));
             response.headers_mut().insert(ALLOW, allowed);
@@ -76,8 +80,8 @@ pub(crate) async fn answer(shared: &Shared, request: &Request<Bytes>) -> Respons
 }
 
 /// What there is, for whoever asks for something else.
-const ROUTES: &str = "there are GET /state, POST /reset, GET and POST /clock, GET, POST, PUT and DELETE /faults, and GET \
-                      /idle";
+const ROUTES: &str = "there are GET / (a page for people), GET /stream, GET /state, POST /reset, GET and POST /clock, \
+                      GET, POST, PUT and DELETE /faults, and GET /idle";
 
 fn allowed_on(path: &str) -> &'static str {
     match path {
@@ -157,7 +161,30 @@ fn add_faults(shared: &Shared, body: &Bytes, is_instead: bool) -> Result<String,
     Ok(faults(shared))
 }
 
-fn faults(shared: &Shared) -> String {
+/// Removes one rule, or all.
+fn remove_faults(shared: &Shared, query: Option<&str>) -> Result<String, String> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else {
+        shared.clear_faults();
+        return Ok(faults(shared));
+    };
+    let text = query
+        .strip_prefix("rule=")
+        .ok_or("the only parameter is rule, such as ?rule=commit:503@1; without it, all rules go")?;
+    let text = percent_decode_str(text).decode_utf8_lossy();
+    let rule: FaultRule = text
+        .parse()
+        .map_err(|problem| format!("nothing is changed: {problem}"))?;
+    if shared.remove_fault(&rule) {
+        Ok(faults(shared))
+    } else {
+        Err(format!(
+            "nothing is changed: there is no rule {rule}; GET /faults says which there are"
+        ))
+    }
+}
+
+/// The rules with their counts, as JSON.
+pub(crate) fn faults(shared: &Shared) -> String {
     let counts = shared.fault_counts();
     let faults: Vec<Value> = counts
         .iter()

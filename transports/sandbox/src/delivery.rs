@@ -13,6 +13,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep};
 
 /// The connection ends without a (whole) response.
@@ -27,7 +28,7 @@ impl fmt::Display for NoResponse {
 
 impl std::error::Error for NoResponse {}
 
-/// A response body. Its size hint, and so `Content-Length`, is always that of the whole body.
+/// A response body. Its size hint, and so `Content-Length`, is that of the whole body, unless it has no end.
 pub(crate) struct Delivery {
     rest: Bytes,
     manner: Manner,
@@ -35,6 +36,8 @@ pub(crate) struct Delivery {
 
 enum Manner {
     Whole,
+    /// What arrives, until the other end is dropped.
+    Stream(mpsc::Receiver<Bytes>),
     /// Ends the connection when this many bytes are left, after flushing the others.
     Cut {
         left: usize,
@@ -69,6 +72,14 @@ impl Delivery {
         }
     }
 
+    /// A body that has no end until the other end of `chunks` is dropped.
+    pub(crate) const fn stream(chunks: mpsc::Receiver<Bytes>) -> Self {
+        Self {
+            rest: Bytes::new(),
+            manner: Manner::Stream(chunks),
+        }
+    }
+
     /// The next `count` bytes.
     fn take(&mut self, count: usize) -> Poll<Option<Result<Frame<Bytes>, NoResponse>>> {
         let count = count.min(self.rest.len());
@@ -87,6 +98,7 @@ impl Body for Delivery {
         let length = self.rest.len();
         match &mut self.manner {
             Manner::Whole => self.take(length),
+            Manner::Stream(chunks) => chunks.poll_recv(cx).map(|chunk| Some(Ok(Frame::data(chunk?)))),
             Manner::Cut { left, .. } if length > *left => {
                 let count = length - *left;
                 self.take(count)
@@ -113,11 +125,16 @@ impl Body for Delivery {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && !matches!(self.manner, Manner::Cut { .. })
+        self.rest.is_empty() && !matches!(self.manner, Manner::Cut { .. } | Manner::Stream(_))
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        match self.manner {
+            Manner::Stream(_) => SizeHint::default(),
+            Manner::Whole | Manner::Cut { .. } | Manner::Drip { .. } => {
+                SizeHint::with_exact(self.rest.len() as u64)
+            }
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use cycles_proto::time::UnixMillis;
 use http::{Request, Response};
 
 use crate::fault::Fault;
-use crate::http_server::Shared;
 use crate::ledger::{BudgetState, Unit};
 use crate::operation::Operation;
+use crate::shared::Shared;
 use crate::summary::Summary;
 
 /// Which of the two servers received a request.

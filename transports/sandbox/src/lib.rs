@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod assertions;
+mod clock;
 mod control;
 mod cors;
 mod delivery;
@@ -10,8 +11,10 @@ mod http_server;
 mod ledger;
 mod masks;
 mod operation;
+mod page;
 mod sandbox;
 mod seed;
+mod shared;
 mod summary;
 
 pub use cors::{CorsOrigin, CorsOriginSyntax};

@@ -11,11 +11,13 @@ use std::time::Duration;
 use cycles_proto::time::UnixMillis;
 use tokio::sync::oneshot;
 
+use crate::clock::Clock;
 use crate::cors::CorsOrigin;
 use crate::exchange::{Exchange, Observer, Plane};
 use crate::fault::FaultRule;
-use crate::http_server::{self, AcceptFailed, AnswerOverride, Clock, Forgets, Front, Shared};
+use crate::http_server;
 use crate::ledger::{ApiKey, Budget, Ledger, Tenant, Unit};
+use crate::shared::{AcceptFailed, AnswerOverride, Forgets, Front, Shared};
 
 /// The tenant of a default sandbox.
 pub const DEFAULT_TENANT: &str = "acme-corp";
@@ -131,6 +133,13 @@ impl Sandbox {
         self.control_addr.map(|_| self.control_key.as_str())
     }
 
+    /// The address of a page for people, with budgets, leases, the last requests and faults, if there is a control plane.
+    /// It contains the key, behind a `#`, so that a browser does not send it.
+    pub fn page_url(&self) -> Option<String> {
+        self.control_url()
+            .map(|url| format!("{url}/#{}", self.control_key))
+    }
+
     /// The secret to send as `X-Cycles-API-Key`.
     pub fn api_key(&self) -> &str {
         &self.api_key
@@ -158,6 +167,11 @@ impl Sandbox {
     /// Injects a fault from now on. If several rules match a call, the first one applies.
     pub fn inject(&self, rule: FaultRule) {
         self.shared.inject(rule);
+    }
+
+    /// Removes the first fault that is the same as this one, and returns whether there was one.
+    pub fn remove_fault(&self, rule: &FaultRule) -> bool {
+        self.shared.remove_fault(rule)
     }
 
     /// Removes all faults.

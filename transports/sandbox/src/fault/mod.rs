@@ -237,6 +237,12 @@ impl FaultPlan {
         self.rules.iter().map(count).collect()
     }
 
+    /// Removes the first rule that is the same as this one, and returns whether there was one.
+    pub fn remove(&mut self, rule: &FaultRule) -> bool {
+        let place = self.rules.iter().position(|active| active.rule == *rule);
+        place.map(|place| self.rules.remove(place)).is_some()
+    }
+
     /// Removes all rules.
     pub fn clear(&mut self) {
         self.rules.clear();

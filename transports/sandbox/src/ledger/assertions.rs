@@ -118,7 +118,7 @@ impl Ledger {
     }
 
     pub(crate) fn holds_anything(&self) -> bool {
-        self.reservations.are_some_active()
+        self.reservations.counts().0 > 0
     }
 
     #[track_caller]

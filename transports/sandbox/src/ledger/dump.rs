@@ -8,6 +8,26 @@ use super::json::Json;
 use super::shared_types::{Action, Amount, Subject};
 use super::wire_enums::{BudgetStatus, ReservationStatus, Unit};
 
+/// The members that the page shows.
+#[derive(Serialize)]
+struct Glance<'a> {
+    budgets: Vec<Budget<'a>>,
+    /// The active reservations that end first.
+    live: Vec<Live<'a>>,
+    live_count: usize,
+    ended_count: usize,
+    forgotten_reservations: u64,
+    events_applied: u64,
+}
+
+#[derive(Serialize)]
+struct Live<'a> {
+    #[serde(flatten)]
+    reservation: Reservation<'a>,
+    /// The last moment at which it can be settled.
+    grace_ends_at_ms: i64,
+}
+
 /// The members of the dump. Amounts are in the unit beside them, times in milliseconds since 1970.
 #[derive(Serialize)]
 struct Dump<'a> {
@@ -97,6 +117,29 @@ impl Ledger {
         };
         // Nothing in it can fail to be written.
         serde_json::to_string(&dump).unwrap_or_default()
+    }
+}
+
+impl Ledger {
+    /// Its budgets, and up to `most` of the active reservations, as one JSON object.
+    pub(crate) fn glance(&self, most: usize) -> String {
+        let budgets = self
+            .budgets()
+            .map(|(scope, unit, state)| Budget::of(scope, unit, &state));
+        let live = self.reservations.live().take(most).map(|it| Live {
+            reservation: Reservation::of(it),
+            grace_ends_at_ms: it.grace_end(),
+        });
+        let (live_count, ended_count) = self.reservations.counts();
+        let glance = Glance {
+            budgets: budgets.collect(),
+            live: live.collect(),
+            live_count,
+            ended_count,
+            forgotten_reservations: self.archive.total(),
+            events_applied: self.events_applied,
+        };
+        serde_json::to_string(&glance).unwrap_or_default()
     }
 }
 

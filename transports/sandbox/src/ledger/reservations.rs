@@ -158,9 +158,14 @@ impl Reservations {
         self.made
     }
 
-    /// Whether one is active.
-    pub(super) fn are_some_active(&self) -> bool {
-        self.rows.len() > self.ends.len()
+    /// How many are active, and how many have ended and are remembered.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.rows.len().saturating_sub(self.ends.len()), self.ends.len())
+    }
+
+    /// The active ones, those that end first before the others.
+    pub(super) fn live(&self) -> impl Iterator<Item = &Reservation> {
+        self.due.iter().filter_map(|(_, id)| self.rows.get(id))
     }
 
     /// Adds a new, active reservation.

@@ -297,8 +297,30 @@ fn only_whoever_has_the_key_gets_in_and_a_mistake_is_explained() {
         assert!(said.contains("Authorization: Bearer KEY"), "{said}");
     }
     for (method, path, body, status, sentence) in [
-        ("GET", "/", Value::Null, 404, "there are GET /state"),
-        ("DELETE", "/state", Value::Null, 405, "there are GET /state"),
+        ("GET", "/nowhere", Value::Null, 404, "GET /state"),
+        ("DELETE", "/state", Value::Null, 405, "GET /state"),
+        ("POST", "/", Value::Null, 405, "a page for people"),
+        (
+            "DELETE",
+            "/faults?rule=commit:5O3",
+            Value::Null,
+            400,
+            "nothing is changed",
+        ),
+        (
+            "DELETE",
+            "/faults?rule=commit:503",
+            Value::Null,
+            400,
+            "there is no rule commit:503",
+        ),
+        (
+            "DELETE",
+            "/faults?x=1",
+            Value::Null,
+            400,
+            "the only parameter is rule",
+        ),
         (
             "POST",
             "/clock",

@@ -25,6 +25,7 @@ mod faults;
 mod forgetting;
 mod http_front;
 mod invariants;
+mod page;
 mod recipes;
 mod runner;
 mod suite;

@@ -14,6 +14,7 @@
 
 pub mod answer;
 pub mod backend;
+pub mod browser;
 pub mod live;
 pub mod program;
 pub mod setup;

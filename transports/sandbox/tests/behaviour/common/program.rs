@@ -110,17 +110,37 @@ pub fn ask(url: &str, key: &str, method: &str, path: &str, body: &str) -> (u16, 
 
 /// The whole response, to the end of the connection.
 pub fn answered(url: &str, key: &str, method: &str, path: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
     let length = body.len();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\n{key}\r\ncontent-type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\n{key}\r\ncontent-type: application/json\r\n\
          connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut answer = Vec::new();
+    let mut buffer = [0; 65_536];
+    // To its end: not every server closes the connection then.
+    while !is_whole(&answer) {
+        match stream.read(&mut buffer).unwrap() {
+            0 => break,
+            count => answer.extend_from_slice(&buffer[..count]),
+        }
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// Whether the answer is as long as its head says. One to HEAD never is.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_lowercase();
+    let Some((head, _)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| answer.len() >= head.len() + 4 + length)
 }
 
 /// Runs a script in which `$0` is the program.
