@@ -52,8 +52,21 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn insert(&mut self, key: ApiKey) {
-        self.by_prefix.insert(ApiKey::prefix(&key.secret), key);
+    /// Adds a key. One that was set up by a method call gets its id here: it counts the keys, so that it tells nothing
+    /// about the secret, and a key keeps it when it is replaced.
+    pub(super) fn insert(&mut self, mut key: ApiKey) {
+        let prefix = ApiKey::prefix(&key.secret);
+        if key.record.id.is_empty() {
+            let replaced = self.by_prefix.get(&prefix).map(|key| key.record.id.clone());
+            let number = self.by_prefix.len() + 1;
+            key.record.id = replaced.unwrap_or_else(|| format!("key_{number:016x}"));
+        }
+        self.by_prefix.insert(prefix, key);
+    }
+
+    /// Every key, in arbitrary but repeatable order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ApiKey> {
+        self.by_prefix.values()
     }
 
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
@@ -112,8 +125,7 @@ impl Keys {
             KeyStatus::Revoked => Some("KEY_REVOKED"),
             KeyStatus::Expired => Some("KEY_EXPIRED"),
             KeyStatus::Active => {
-                let end = key.expires_at.map(|end| i64::try_from(end.0).unwrap_or(i64::MAX));
-                if end.is_some_and(|end| end <= now) {
+                if key.end().is_some_and(|end| end <= now) {
                     Some("KEY_EXPIRED")
                 } else if key.secret != sent {
                     Some("INVALID_KEY")
@@ -134,9 +146,7 @@ impl Keys {
 
     /// The key with this admin-plane id.
     pub(super) fn by_id_mut(&mut self, id: &str) -> Option<&mut ApiKey> {
-        self.by_prefix
-            .values_mut()
-            .find(|key| key.record.id.as_deref() == Some(id))
+        self.by_prefix.values_mut().find(|key| key.record.id == id)
     }
 
     pub(super) fn of_tenant_mut(&mut self, tenant: &str) -> impl Iterator<Item = &mut ApiKey> {

@@ -143,6 +143,19 @@ impl ApiKey {
         self
     }
 
+    /// The time from which the key is not accepted, in milliseconds since 1970.
+    pub(super) fn end(&self) -> Option<i64> {
+        self.expires_at
+            .map(|end| i64::try_from(end.0).unwrap_or(i64::MAX))
+    }
+
+    /// The part of the secret that answers show: its first 14 characters, but never more than half of it, because a secret
+    /// that was set up by a method call can be short.
+    pub(super) fn shown_prefix(&self) -> String {
+        let half = self.secret.chars().count() / 2;
+        self.secret.chars().take(half.min(14)).collect()
+    }
+
     /// The part of a secret that is used to look up the key.
     pub(super) fn prefix(secret: &str) -> String {
         secret.chars().take(14).collect()

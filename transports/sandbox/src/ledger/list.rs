@@ -238,7 +238,7 @@ fn read_sort_key(text: &str) -> Result<SortKey, Refusal> {
     SortKey::from_name(&text.to_lowercase()).ok_or_else(|| not_one_of::<SortKey>("sort_by", text))
 }
 
-fn read_direction(text: &str) -> Result<Direction, Refusal> {
+pub(super) fn read_direction(text: &str) -> Result<Direction, Refusal> {
     Direction::from_name(&text.to_lowercase()).ok_or_else(|| not_one_of::<Direction>("sort_dir", text))
 }
 

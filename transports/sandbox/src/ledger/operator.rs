@@ -111,15 +111,12 @@ impl Ledger {
             is_over_limit: budget.is_over_limit,
             status: budget.status,
         };
-        self.books.insert(
-            budget.scope,
-            budget.unit,
-            Account {
-                state,
-                caps_json: budget.caps_json,
-                record: BudgetRecord::default(),
-            },
-        );
+        let account = Account {
+            state,
+            caps_json: budget.caps_json,
+            record: BudgetRecord::of(&budget.scope, budget.unit),
+        };
+        self.books.insert(budget.scope, budget.unit, account);
     }
 
     /// The keys of all tenants and of the admin, which nothing may show.

@@ -74,6 +74,13 @@ impl Params {
         self.0.iter().find(|param| param.name == name)
     }
 
+    /// The first value of a parameter, which is the one that counts for numbers, flags and words; an empty one counts as
+    /// absent.
+    pub(super) fn first(&self, name: &str) -> Option<&str> {
+        let first = self.param(name).map(|param| param.first.as_str());
+        first.filter(|value| !value.is_empty())
+    }
+
     /// A parameter as text, even if it is empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.param(name).map(|param| param.all.as_str())
@@ -240,7 +247,7 @@ impl Ledger {
 }
 
 /// Parses a 32-bit integer like the server's framework: decimal or hexadecimal, with blanks anywhere.
-fn integer(text: &str) -> Option<i32> {
+pub(super) fn integer(text: &str) -> Option<i32> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let (sign, digits) = text
         .strip_prefix('-')

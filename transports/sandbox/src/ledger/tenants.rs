@@ -52,6 +52,11 @@ impl Tenants {
         self.records.get_mut(id)
     }
 
+    /// Every record, in the order of the ids.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Tenant> {
+        self.records.values()
+    }
+
     /// The status: `None` without a record, `Some(None)` if the record has no valid status. Never cached.
     pub(super) fn status(&self, id: &str) -> Option<Option<TenantStatus>> {
         self.records.get(id).map(|tenant| tenant.status)

@@ -13,6 +13,8 @@ mod operator;
 
 mod admin_access;
 mod admin_budgets;
+mod admin_pages;
+mod admin_reads;
 mod admin_tenants_and_keys;
 mod assertions;
 mod binary;

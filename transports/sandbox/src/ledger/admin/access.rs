@@ -1,18 +1,17 @@
-//! Access to the admin plane: the admin key may do everything, an API key may change its own tenant's budgets.
+//! Access to the admin plane: the admin key may do everything, an API key may read and change budgets.
 
 use http::{HeaderMap, Method, StatusCode};
 
 use super::refusal::AdminRefusal;
 use crate::ledger::Ledger;
 use crate::ledger::auth::{ADMIN_KEY, API_KEY, text};
-use crate::ledger::config::ApiKey;
 
 /// The caller of the admin plane.
 #[derive(Clone, Debug)]
 pub(super) enum Operator {
     /// Has the admin key, or calls a path that needs no key.
     Admin,
-    /// Has an API key of this tenant that may change budgets.
+    /// Has an API key of this tenant that may do with budgets what the call does.
     Tenant {
         id: String,
         /// If not empty, a scope must have a segment that matches one of these.
@@ -36,8 +35,11 @@ impl Operator {
             || path.starts_with("/v1/admin/api-keys")
             || budgets && method == Method::PATCH
             || status_change && method == Method::POST;
-        let for_both =
-            method == Method::POST && matches!(path, "/v1/admin/budgets" | "/v1/admin/budgets/fund");
+        let for_both = match *method {
+            Method::GET => matches!(path, "/v1/admin/budgets" | "/v1/admin/budgets/lookup"),
+            Method::POST => matches!(path, "/v1/admin/budgets" | "/v1/admin/budgets/fund"),
+            _ => false,
+        };
         let admin_key = text(headers, ADMIN_KEY).filter(|key| !key.trim().is_empty());
         if for_admin || for_both && admin_key.is_some() {
             check_admin(ledger, admin_key.as_deref())
@@ -48,11 +50,13 @@ impl Operator {
         }
     }
 
-    /// Refuses scopes outside the scope filter of the caller's key.
+    /// Refuses scopes outside the scope filter of the caller's key. A blank scope names none.
     pub(super) fn check_scope(&self, scope: &str) -> Result<(), AdminRefusal> {
         match self {
             Self::Tenant { scope_filter, .. }
-                if !scope_filter.is_empty() && !scope_filter.iter().any(|filter| names(filter, scope)) =>
+                if !scope.trim().is_empty()
+                    && !scope_filter.is_empty()
+                    && !scope_filter.iter().any(|filter| names(filter, scope)) =>
             {
                 Err(AdminRefusal::forbidden(format!(
                     "The scope filter of this API key excludes {scope}"
@@ -99,11 +103,18 @@ fn check_tenant(
             known.then_some(key).ok_or("TENANT_NOT_FOUND")
         })
         .map_err(|reason| AdminRefusal::forbidden(format!("Invalid API key: {reason}")))?;
-    if method == Method::POST && !may_write_budgets(key) {
+    let permissions = match *method {
+        Method::GET => Some(["budgets:read", "admin:read"]),
+        Method::POST => Some(["budgets:write", "admin:write"]),
+        _ => None,
+    };
+    if let Some([asked, implying]) = permissions
+        && !key.permissions.iter().any(|has| has == asked || has == implying)
+    {
         return Err(AdminRefusal::new(
             StatusCode::FORBIDDEN,
             "INSUFFICIENT_PERMISSIONS",
-            "This API key lacks the permission budgets:write",
+            format!("This API key lacks the permission {asked}"),
         ));
     }
     let filters = key.record.scope_filter.iter().flatten().flatten();
@@ -114,12 +125,6 @@ fn check_tenant(
             .cloned()
             .collect(),
     })
-}
-
-fn may_write_budgets(key: &ApiKey) -> bool {
-    key.permissions
-        .iter()
-        .any(|permission| matches!(permission.as_str(), "budgets:write" | "admin:write"))
 }
 
 /// Whether `filter` matches a segment: `agent:*` matches every agent, anything else only that segment.

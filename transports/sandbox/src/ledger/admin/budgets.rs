@@ -32,8 +32,8 @@ struct BudgetChange {
 }
 
 #[derive(Serialize)]
-struct BudgetReply<'a> {
-    ledger_id: Option<&'a str>,
+pub(super) struct BudgetReply<'a> {
+    ledger_id: &'a str,
     tenant_id: &'a str,
     scope: &'a str,
     unit: Unit,
@@ -101,7 +101,7 @@ impl Ledger {
         self.add_budget(Budget::new(path.as_str(), new.unit, new.allocated.amount).overdraft_limit(limit));
         let account = self.account(&path, new.unit)?;
         account.record = BudgetRecord {
-            id: Some(id),
+            id,
             created_at: Some(now),
             ..new.record
         };
@@ -248,11 +248,11 @@ pub(super) fn check_unit(expected: Unit, amount: Amount) -> Result<(), AdminRefu
     }
 }
 
-fn reply<'a>(path: &'a str, unit: Unit, account: &'a Account) -> BudgetReply<'a> {
+pub(super) fn reply<'a>(path: &'a str, unit: Unit, account: &'a Account) -> BudgetReply<'a> {
     let amount = |amount| Amount { unit, amount };
     let (state, record) = (&account.state, &account.record);
     BudgetReply {
-        ledger_id: record.id.as_deref(),
+        ledger_id: &record.id,
         tenant_id: scope::tenant_of(path).unwrap_or_default(),
         scope: path,
         unit,

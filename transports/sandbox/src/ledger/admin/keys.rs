@@ -70,8 +70,9 @@ struct NewKeyReply<'a> {
     expires_at: Option<String>,
 }
 
+/// A key in every other answer.
 #[derive(Serialize)]
-struct KeyReply<'a> {
+pub(super) struct KeyReply<'a> {
     key_id: &'a str,
     tenant_id: &'a str,
     key_prefix: String,
@@ -115,7 +116,7 @@ impl Ledger {
             .expires_at(UnixMillis(u64::try_from(expires_at).unwrap_or(0)));
         let id = format!("key_{}", self.seed.uuid().get(..16).unwrap_or_default());
         key.record = KeyRecord {
-            id: Some(id.clone()),
+            id,
             name: Some(new.name),
             description: new.description,
             scope_filter: new.scope_filter,
@@ -124,9 +125,9 @@ impl Ledger {
             ..KeyRecord::default()
         };
         let reply = NewKeyReply {
-            key_id: &id,
+            key_id: &key.record.id,
             key_secret: &key.secret,
-            key_prefix: ApiKey::prefix(&key.secret),
+            key_prefix: key.shown_prefix(),
             tenant_id: &key.tenant,
             permissions: &key.permissions,
             created_at: read::written(key.record.created_at),
@@ -151,7 +152,7 @@ impl Ledger {
         key.status = KeyStatus::Revoked;
         key.record.revoked_at = Some(now);
         key.record.revoked_reason = reason.filter(|reason| !reason.is_empty());
-        done(StatusCode::OK, &reply(id, key))
+        done(StatusCode::OK, &reply(key))
     }
 
     /// The secret made from `bytes`. A new key with the prefix of an existing one would replace it, so the bytes are
@@ -205,16 +206,15 @@ fn known_permissions(asked: Option<Vec<Option<String>>>) -> Result<Vec<String>, 
     known.collect()
 }
 
-fn reply<'a>(id: &'a str, key: &'a ApiKey) -> KeyReply<'a> {
+pub(super) fn reply(key: &ApiKey) -> KeyReply<'_> {
     let record = &key.record;
-    let end = key.expires_at.map(|end| i64::try_from(end.0).unwrap_or(i64::MAX));
     KeyReply {
-        key_id: id,
+        key_id: &record.id,
         tenant_id: &key.tenant,
-        key_prefix: ApiKey::prefix(&key.secret),
+        key_prefix: key.shown_prefix(),
         status: key.status,
         created_at: read::written(record.created_at),
-        expires_at: read::written(end),
+        expires_at: read::written(key.end()),
         name: record.name.as_deref(),
         description: record.description.as_deref(),
         permissions: &key.permissions,

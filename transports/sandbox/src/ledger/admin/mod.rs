@@ -1,10 +1,12 @@
 //! The admin plane: the operator's HTTP interface, which the reference runs as a separate server. It has tenants, API
-//! keys and budgets, but no lists, policies, webhooks or audit log.
+//! keys and budgets, but no policies, webhooks, audit log or bulk actions.
 
 mod access;
 mod budgets;
 mod funding;
 mod keys;
+mod lists;
+mod paging;
 mod read;
 mod records;
 mod refusal;
@@ -30,17 +32,22 @@ type Done = Result<(StatusCode, Bytes), AdminRefusal>;
 /// A call of the admin plane, with the id from its path.
 #[derive(Debug, PartialEq, Eq)]
 enum Call {
+    ListTenants,
     CreateTenant,
+    GetTenant(String),
     UpdateTenant(String),
+    ListKeys,
     CreateKey,
     RevokeKey(String),
+    ListBudgets,
+    LookUpBudget,
     CreateBudget,
     UpdateBudget,
     Fund,
     Freeze,
     Unfreeze,
     Health,
-    /// The path exists, but accepts only this method.
+    /// The path exists, but accepts only these methods.
     OnlyBy(&'static str),
     Unknown,
 }
@@ -49,27 +56,42 @@ impl Call {
     fn of(method: &Method, path: &str) -> Self {
         let segments: Vec<_> = path.split('/').skip(1).collect();
         let id = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let (wanted, call) = match segments.as_slice() {
-            ["v1", "admin", "tenants"] => ("POST", Self::CreateTenant),
-            ["v1", "admin", "tenants", tenant] if !tenant.is_empty() => {
-                ("PATCH", Self::UpdateTenant(id(tenant)))
-            }
-            ["v1", "admin", "api-keys"] => ("POST", Self::CreateKey),
-            ["v1", "admin", "api-keys", key] if !key.is_empty() => ("DELETE", Self::RevokeKey(id(key))),
-            ["v1", "admin", "budgets"] if *method == Method::PATCH => ("PATCH", Self::UpdateBudget),
-            ["v1", "admin", "budgets"] => ("POST", Self::CreateBudget),
-            ["v1", "admin", "budgets", "fund"] => ("POST", Self::Fund),
-            ["v1", "admin", "budgets", "freeze"] => ("POST", Self::Freeze),
-            ["v1", "admin", "budgets", "unfreeze"] => ("POST", Self::Unfreeze),
-            ["actuator", "health"] | ["actuator", "health", "liveness" | "readiness"] => {
-                ("GET", Self::Health)
-            }
-            _ => return Self::Unknown,
-        };
-        if method.as_str() == wanted {
-            call
+        // The HTTP server omits the body of the answer.
+        let method = if *method == Method::HEAD {
+            "GET"
         } else {
-            Self::OnlyBy(wanted)
+            method.as_str()
+        };
+        match (method, segments.as_slice()) {
+            ("GET", ["v1", "admin", "tenants"]) => Self::ListTenants,
+            ("POST", ["v1", "admin", "tenants"]) => Self::CreateTenant,
+            (_, ["v1", "admin", "tenants"]) => Self::OnlyBy("GET, POST"),
+            (_, ["v1", "admin", "tenants" | "api-keys", ""]) => Self::Unknown,
+            ("GET", ["v1", "admin", "tenants", tenant]) => Self::GetTenant(id(tenant)),
+            ("PATCH", ["v1", "admin", "tenants", tenant]) => Self::UpdateTenant(id(tenant)),
+            (_, ["v1", "admin", "tenants", _]) => Self::OnlyBy("GET, PATCH"),
+            ("GET", ["v1", "admin", "api-keys"]) => Self::ListKeys,
+            ("POST", ["v1", "admin", "api-keys"]) => Self::CreateKey,
+            (_, ["v1", "admin", "api-keys"]) => Self::OnlyBy("GET, POST"),
+            ("DELETE", ["v1", "admin", "api-keys", key]) => Self::RevokeKey(id(key)),
+            (_, ["v1", "admin", "api-keys", _]) => Self::OnlyBy("DELETE"),
+            ("GET", ["v1", "admin", "budgets"]) => Self::ListBudgets,
+            ("POST", ["v1", "admin", "budgets"]) => Self::CreateBudget,
+            ("PATCH", ["v1", "admin", "budgets"]) => Self::UpdateBudget,
+            (_, ["v1", "admin", "budgets"]) => Self::OnlyBy("GET, PATCH, POST"),
+            ("GET", ["v1", "admin", "budgets", "lookup"]) => Self::LookUpBudget,
+            (_, ["v1", "admin", "budgets", "lookup"]) => Self::OnlyBy("GET"),
+            ("POST", ["v1", "admin", "budgets", "fund"]) => Self::Fund,
+            ("POST", ["v1", "admin", "budgets", "freeze"]) => Self::Freeze,
+            ("POST", ["v1", "admin", "budgets", "unfreeze"]) => Self::Unfreeze,
+            (_, ["v1", "admin", "budgets", "fund" | "freeze" | "unfreeze"]) => Self::OnlyBy("POST"),
+            ("GET", ["actuator", "health"] | ["actuator", "health", "liveness" | "readiness"]) => {
+                Self::Health
+            }
+            (_, ["actuator", "health"] | ["actuator", "health", "liveness" | "readiness"]) => {
+                Self::OnlyBy("GET")
+            }
+            _ => Self::Unknown,
         }
     }
 }
@@ -116,17 +138,22 @@ impl Ledger {
         let path = request.uri().path();
         let operator = Operator::of(self, now, request.method(), path, request.headers())?;
         match Call::of(request.method(), path) {
+            Call::ListTenants => self.list_tenants(request.uri()),
             Call::CreateTenant => self.create_tenant(now, request),
+            Call::GetTenant(id) => self.get_tenant(&id),
             Call::UpdateTenant(id) => self.update_tenant(now, &id, request),
+            Call::ListKeys => self.list_keys(request.uri()),
             Call::CreateKey => self.create_key(now, secret, request),
             Call::RevokeKey(id) => self.revoke_key(now, &id, request.uri()),
+            Call::ListBudgets => self.list_budgets(&operator, request.uri()),
+            Call::LookUpBudget => self.look_up_budget(&operator, request.uri()),
             Call::CreateBudget => self.create_budget(now, &operator, request),
             Call::UpdateBudget => self.update_budget(now, request),
             Call::Fund => self.fund_budget(now, &operator, request),
             Call::Freeze => self.freeze_budget(now, request),
             Call::Unfreeze => self.unfreeze_budget(now, request),
             Call::Health => Ok((StatusCode::OK, public::health()?.body)),
-            Call::OnlyBy(method) => Err(AdminRefusal::method(method)),
+            Call::OnlyBy(methods) => Err(AdminRefusal::method(methods)),
             Call::Unknown => Err(AdminRefusal::internal()),
         }
     }
@@ -156,11 +183,11 @@ fn render(request_id: &str, trace_id: &str, outcome: Done) -> Response<Bytes> {
         }
     }
     if let Err(AdminRefusal {
-        only_by: Some(method),
+        only_by: Some(methods),
         ..
     }) = &outcome
     {
-        headers.insert(ALLOW, HeaderValue::from_static(method));
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
     }
     let (status, body) = outcome.unwrap_or_else(|refusal| {
         let body = ErrorBody {

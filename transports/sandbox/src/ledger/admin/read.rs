@@ -7,7 +7,7 @@ use super::refusal::AdminRefusal;
 use crate::ledger::body::{check_content_type, refuse};
 use crate::ledger::coerce::{Members, Violations, utf16_length};
 use crate::ledger::json::{Json, Malformed};
-use crate::ledger::query::Params;
+use crate::ledger::query::{Params, integer};
 use crate::ledger::requests;
 use crate::ledger::shared_types::Amount;
 use crate::ledger::wire_enums::{Named, Unit};
@@ -32,10 +32,50 @@ pub(super) fn body<T>(
 pub(super) fn budget(params: &Params) -> Result<(String, Unit), AdminRefusal> {
     let missing = |name| AdminRefusal::invalid(format!("The query parameter {name} is missing"));
     let scope = params.get("scope").ok_or_else(|| missing("scope"))?;
-    let unit = params.non_blank("unit").ok_or_else(|| missing("unit"))?;
-    let unit = Unit::from_name(unit.trim())
-        .ok_or_else(|| AdminRefusal::invalid("The query parameter unit is not a unit"))?;
+    let unit = choice(params, "unit")?.ok_or_else(|| missing("unit"))?;
     Ok((scope.to_owned(), unit))
+}
+
+/// A query parameter that is one of the names of a vocabulary.
+pub(super) fn choice<T: Named>(params: &Params, name: &str) -> Result<Option<T>, AdminRefusal> {
+    parameter(params, name, |text| T::from_name(text.trim()))
+}
+
+/// A query parameter that is on or off; a blank one counts as absent.
+pub(super) fn flag(params: &Params, name: &str) -> Result<Option<bool>, AdminRefusal> {
+    let flag = parameter(params, name, |text| match text.trim().to_lowercase().as_str() {
+        "" => Some(None),
+        "true" | "on" | "yes" | "1" => Some(Some(true)),
+        "false" | "off" | "no" | "0" => Some(Some(false)),
+        _ => None,
+    })?;
+    Ok(flag.flatten())
+}
+
+/// A query parameter that is a finite number.
+pub(super) fn number(params: &Params, name: &str) -> Result<Option<f64>, AdminRefusal> {
+    parameter(params, name, |text| {
+        text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+    })
+}
+
+/// The number of rows of a page: 50 by default, and the nearest of 1 to 100 instead of any other.
+pub(super) fn limit(params: &Params) -> Result<usize, AdminRefusal> {
+    let limit = parameter(params, "limit", integer)?.unwrap_or(50);
+    Ok(usize::try_from(limit.clamp(1, 100)).unwrap_or(1))
+}
+
+/// A query parameter as `read` understands it; what it does not understand is a 400.
+fn parameter<T>(
+    params: &Params,
+    name: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, AdminRefusal> {
+    let invalid = |text| AdminRefusal::invalid(format!("The query parameter {name} cannot be {text}"));
+    let value = params.first(name);
+    value
+        .map(|text| read(text).ok_or_else(|| invalid(text)))
+        .transpose()
 }
 
 /// Text of at most `max` UTF-16 code units that is not blank.

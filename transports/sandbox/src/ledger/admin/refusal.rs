@@ -11,7 +11,7 @@ pub(super) struct AdminRefusal {
     pub(super) status: StatusCode,
     pub(super) error: &'static str,
     pub(super) message: String,
-    /// The method that the path accepts, if the request used another.
+    /// The methods that the path accepts, if the request used another.
     pub(super) only_by: Option<&'static str>,
 }
 

@@ -41,7 +41,7 @@ struct TenantChange {
 }
 
 #[derive(Serialize)]
-struct TenantReply<'a> {
+pub(super) struct TenantReply<'a> {
     tenant_id: &'a str,
     name: Option<&'a str>,
     status: Option<TenantStatus>,
@@ -246,7 +246,7 @@ impl Settings {
     }
 }
 
-fn reply(tenant: &Tenant) -> TenantReply<'_> {
+pub(super) fn reply(tenant: &Tenant) -> TenantReply<'_> {
     let record = &tenant.record;
     TenantReply {
         tenant_id: &tenant.id,
