@@ -19,9 +19,9 @@ pub struct Flushed {
     /// - every attempt failed, and the journal is switched off or could not be written
     ///   ([`Event::CostUnrecorded`](super::Event::CostUnrecorded));
     /// - a cost, or an item of a stream, was not accepted ([`Event::CostNotTaken`](super::Event::CostNotTaken));
-    /// - nobody knows the cost, and the policy is not to charge it ([`Event::CostUnknown`](super::Event::CostUnknown)). If
-    ///   it has a [durable mark](crate::Session::dispatched_durably), it counts until a person charges or discards that
-    ///   with this client.
+    /// - nobody knows the cost, and by its policy it waits for a person
+    ///   ([`Event::CostUnknown`](super::Event::CostUnknown)). One with a
+    ///   [durable mark](crate::Session::dispatched_durably) counts until it is charged or discarded with this client.
     pub unrecorded: usize,
     /// Costs of this process that were not charged in full: the budget had no more and the overage policy permits
     /// that, or the server charged another unit ([`Event::ChargedLess`](super::Event::ChargedLess)).
@@ -30,9 +30,9 @@ pub struct Flushed {
     /// were set aside as `*.rejected` or `*.stale`, or files that may be records as `*.corrupt`. A person decides about
     /// them; observers got an event for each.
     pub set_aside: usize,
-    /// Costs that nobody knows, and that other processes left when they ended: actions with a
+    /// Costs that nobody knows, of processes that have ended: actions with a
     /// [durable mark](crate::Session::dispatched_durably) in the journal. Each may have cost up to about its estimate, and
-    /// is charged only by a person's word; observers got an event for each
+    /// is charged only if a person says so; observers got an event for each
     /// ([`Event::UnknownCostLeft`](super::Event::UnknownCostLeft)).
     pub unknown: usize,
     /// Actions that still ran when the time of a [close](crate::Session::shut_down) was up; 0 after a flush, which does

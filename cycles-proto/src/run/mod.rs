@@ -17,6 +17,7 @@
 
 mod config;
 mod shadow;
+mod stored;
 mod summary;
 
 use core::time::Duration;
@@ -339,17 +340,6 @@ impl Draws {
         self.held == Some(self.marked())
     }
 
-    /// Whether there may be a stored total, or one that is being stored.
-    pub(crate) fn may_be_stored(&self) -> bool {
-        self.stored > 0 || self.storing.is_some()
-    }
-
-    /// Why this total is not stored, if its store has failed.
-    pub(crate) fn store_failure(&self, version: u64) -> Option<&StoreFailure> {
-        let (failed, failure) = self.failed.as_ref()?;
-        Some(failure).filter(|_| version <= *failed)
-    }
-
     /// Ends a step that cost `actual`, and returns the number of the total that has to be stored before it counts as
     /// charged; 0 if it cost nothing.
     pub(crate) fn end(&mut self, step: u64, actual: i64) -> Result<u64, Overflow> {
@@ -462,42 +452,6 @@ impl Draws {
     /// The member `cycles_run` of the commit's metadata.
     pub(crate) fn summary(&self) -> serde_json::Value {
         self.summary.to_json(self.marked())
-    }
-
-    /// Whether there is a total that has to be stored now. While one is being stored, the next one waits, and has all
-    /// steps that end meanwhile.
-    pub(crate) fn is_due(&self) -> bool {
-        self.storing.is_none() && self.version > self.stored
-    }
-
-    /// Notes that the current total is being stored under this ticket.
-    pub(crate) fn begin_storing(&mut self, ticket: Ticket) {
-        self.storing = Some((ticket, self.version));
-    }
-
-    /// Notes that a total was stored, or could not be. Returns whether the ticket was that of a total.
-    pub(crate) fn end_storing(&mut self, ticket: Ticket, failure: Option<&StoreFailure>) -> bool {
-        match self.storing {
-            Some((waited_for, version)) if waited_for == ticket => {
-                self.stored = version;
-                self.storing = None;
-                let failure = failure.filter(|failure| !failure.is_made);
-                self.failed = failure.map(|failure| (version, failure.clone()));
-                true
-            }
-            Some(_) | None => false,
-        }
-    }
-
-    /// Notes that the final total was stored, or could not be, or is not going to be.
-    pub(crate) fn note_all_stored(&mut self) {
-        self.stored = self.version;
-        self.storing = None;
-    }
-
-    /// Whether no step waits for this total any more.
-    pub(crate) fn is_stored(&self, version: u64) -> bool {
-        self.stored >= version
     }
 }
 

@@ -12,7 +12,7 @@ pub fn python_with_sdk(directory: &Path) -> Option<PathBuf> {
         return None;
     }
     static MADE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _one_at_a_time = MADE.lock().unwrap();
+    let _one_at_a_time = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let venv = directory.join("runcycles-0.5.3");
     let python = venv.join("bin/python");
     let is_there = || run(Command::new(&python).args(["-c", "import runcycles"])).is_ok();

@@ -6,6 +6,7 @@ mod crashes;
 mod hostile;
 mod interleaved;
 mod marks;
+mod marks_of_runs;
 mod orders;
 mod runs;
 mod usual;

@@ -344,8 +344,7 @@ fn a_flush_waits_for_a_record_that_is_sent_again_and_that_nobody_waits_for_any_m
     desk.settle();
     assert!(desk.session.flushed(flush).is_none());
     desk.stores = Fate::Done;
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
+    desk.store_next();
     desk.settle();
     assert!(desk.session.flushed(flush).unwrap().is_complete());
 }

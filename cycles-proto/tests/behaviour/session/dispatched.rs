@@ -182,9 +182,8 @@ fn an_estimate_that_stands_in_for_a_cost_is_on_disk_before_it_is_sent() {
     desk.session.abandon(desk.now(), key);
     desk.settle();
     let sent = desk.sent.len();
-    let (ticket, principal, write) = desk.open_stores.remove(0);
+    let write = desk.store_next();
     assert!(matches!(&write, JournalWrite::Put(record) if record.body().contains("estimate")));
-    desk.store(ticket, principal, write);
     desk.stores = Fate::Done;
     desk.settle();
     assert_eq!(desk.sent.len(), sent + 1);

@@ -47,8 +47,7 @@ fn a_request_is_marked_with_the_estimate_before_it_leaves_and_the_record_of_the_
         panic!("{:?}", desk.open_stores)
     };
     assert!(record.dispatched().is_none());
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
+    desk.store_next();
     assert_eq!(desk.marks.len(), 0);
     desk.stores = Fate::Done;
     desk.settle();
@@ -122,9 +121,7 @@ fn a_request_after_a_refused_one_is_marked_again() {
     desk.settle();
     assert_eq!(desk.session.marked(key), None, "first the old one is removed");
     desk.stores = Fate::Done;
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    assert!(matches!(write, JournalWrite::RemoveMark(_)));
-    desk.store(ticket, principal, write);
+    assert!(matches!(desk.store_next(), JournalWrite::RemoveMark(_)));
     desk.settle();
     assert_eq!((desk.session.marked(key), desk.marks.len()), (Some(Ok(())), 1));
 }
@@ -143,8 +140,7 @@ fn a_mark_that_waits_to_be_written_again_is_not_written_beside_the_record() {
     desk.commit(key, 5);
     desk.settle();
     while !desk.open_stores.is_empty() {
-        let (ticket, principal, write) = desk.open_stores.remove(0);
-        desk.store(ticket, principal, write);
+        desk.store_next();
         desk.settle();
     }
     assert_eq!((desk.marks.len(), desk.journal.len()), (0, 1));
@@ -226,8 +222,7 @@ fn a_disk_that_hangs_holds_a_request_up_for_five_seconds_and_its_late_mark_is_re
         desk.session.marked(key),
         Some(Err(NotMarked::Failed(_)))
     ));
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
+    desk.store_next();
     desk.stores = Fate::Done;
     desk.session.set_on_error(key, OnError::Release);
     desk.session.abandon(desk.now(), key);
@@ -384,9 +379,7 @@ fn the_total_of_a_run_is_written_once_the_mark_of_a_request_before_it_is_removed
     loop {
         desk.settle();
         let [_] = open_stores(&desk)[..] else { break };
-        let (ticket, principal, write) = desk.open_stores.remove(0);
-        order.push(write.clone());
-        desk.store(ticket, principal, write);
+        order.push(desk.store_next());
     }
     assert!(
         matches!(

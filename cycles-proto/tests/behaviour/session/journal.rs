@@ -20,8 +20,7 @@ fn a_cost_is_sent_when_its_record_is_durable_and_not_before() {
     desk.commit(key, 5);
     desk.pass_ms(4_999);
     assert_eq!(sends_of(&desk, "/commit"), 0);
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
+    desk.store_next();
     desk.settle();
     assert_eq!(desk.charged(), [Some(5)]);
 }
@@ -43,8 +42,7 @@ fn a_disk_that_hangs_costs_five_seconds_once() {
     desk.settle();
     assert_eq!(desk.charged(), [Some(5), Some(6), None]);
     // The disk answers again: from now on, the session waits for records.
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
+    desk.store_next();
     desk.commit(third, 7);
     desk.settle();
     assert_eq!(desk.charged(), [Some(5), Some(6), None]);
@@ -84,8 +82,7 @@ fn a_cost_that_cannot_be_sent_is_safe_once_its_late_record_is_there() {
     desk.commit(key, 5);
     desk.pass_ms(5_100);
     assert!(desk.receipt(key).is_none());
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
+    desk.store_next();
     desk.settle();
     assert!(matches!(
         desk.receipt(key),

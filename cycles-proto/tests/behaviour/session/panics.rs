@@ -66,8 +66,7 @@ fn a_panic_is_told_with_the_reservation_whose_cost_was_recorded_also_if_that_is_
     desk.settle();
     let panics = AssertUnwindSafe(|| desk.session.panic_in(key));
     assert!(catch_unwind(panics).is_err());
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
+    desk.store_next();
     desk.settle();
     let told: Vec<_> = desk
         .events
@@ -96,8 +95,7 @@ fn what_a_panic_took_along_leaves_nothing_once_it_is_forgotten() {
     assert!(desk.session.settled(lost).is_none());
     // It is not known whether its record is written.
     assert!(desk.session.settled(lost_with_a_cost).is_some());
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
+    desk.store_next();
     desk.settle();
     assert!(desk.session.settled(lost_with_a_cost).is_none());
 }

@@ -128,13 +128,11 @@ fn a_step_waits_for_a_store_that_has_its_cost_and_one_store_has_many_steps() {
     };
     assert_eq!(is_stored(&desk), [false; 10]);
     assert_eq!(desk.open_stores.len(), 1);
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
+    desk.store_next();
     desk.settle();
     assert!(is_stored(&desk)[0] && !is_stored(&desk)[1]);
-    let (ticket, principal, write) = desk.open_stores.remove(0);
+    let write = desk.store_next();
     assert!(matches!(&write, JournalWrite::PutRun(total) if total.actual() == Some(Amount::tokens(30))));
-    desk.store(ticket, principal, write);
     desk.settle();
     assert_eq!(is_stored(&desk), [true; 10]);
     assert!(desk.open_stores.is_empty());

@@ -145,8 +145,7 @@ fn the_driver_is_awaited_for_calls_writes_and_scans_and_for_nothing_that_only_ti
     desk.settle();
     assert!(desk.session.awaits_driver(), "the record is being written");
     desk.calls = |_| Fate::Held;
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
+    desk.store_next();
     desk.settle();
     assert!(desk.session.awaits_driver(), "the commit is under way");
     let call = desk.open.remove(0);
