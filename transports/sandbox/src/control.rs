@@ -8,7 +8,8 @@ use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTI
 use http::{Method, Request, Response, StatusCode, request};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use crate::fault::FaultRule;
 use crate::page;
@@ -225,8 +226,18 @@ async fn idle(shared: &Shared, query: Option<&str>) -> Response<Bytes> {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a Bytes, example: &str) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|problem| format!("the body is not like {example}: {problem}"))
+/// Reads a body, which has to be an object.
+fn read<T: DeserializeOwned>(body: &Bytes, example: &str) -> Result<T, String> {
+    let members: Result<Map<String, Value>, _> = serde_json::from_slice(body);
+    let read = members.and_then(|members| serde_json::from_value(Value::Object(members)));
+    read.map_err(|problem| {
+        // As people say it.
+        let problem = problem
+            .to_string()
+            .replace("u64", "a whole number")
+            .replace("a map", "an object");
+        format!("the body is not like {example}: {problem}")
+    })
 }
 
 fn refused(status: StatusCode, problem: &str) -> Response<Bytes> {

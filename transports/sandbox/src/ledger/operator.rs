@@ -141,7 +141,7 @@ impl Ledger {
 
     /// Sets how many ended reservations are remembered. Default: 10 000, which takes about 45 MB. Of those that ended
     /// earlier, lists, look-ups and the dump know nothing any more; but every key lives as long as the protocol says, so that a
-    /// repeated request gets its first answer, and that takes about 200 bytes each. What is active is never forgotten.
+    /// repeated request gets its first answer, which takes about 130 bytes for each. What is active is never forgotten.
     pub const fn set_retained(&mut self, ended_reservations: usize) {
         self.reservations.retained = ended_reservations;
     }

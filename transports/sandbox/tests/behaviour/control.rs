@@ -336,6 +336,14 @@ fn only_whoever_has_the_key_gets_in_and_a_mistake_is_explained() {
             "more than a hundred years",
         ),
         ("POST", "/faults", Value::Null, 400, "the body is not like"),
+        ("POST", "/clock", json!([60_000]), 400, "expected an object"),
+        (
+            "POST",
+            "/clock",
+            json!({"advance_ms": "1"}),
+            400,
+            "expected a whole number",
+        ),
         (
             "GET",
             "/idle?timeout=1",
