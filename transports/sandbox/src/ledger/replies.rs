@@ -45,12 +45,10 @@ impl BalanceRow {
     }
 
     /// The numbers that almost every operation changes.
-    const fn numbers(&mut self) -> [&mut i64; 3] {
-        [
-            &mut self.remaining.amount,
-            &mut self.reserved.amount,
-            &mut self.spent.amount,
-        ]
+    fn numbers(&mut self) -> impl Iterator<Item = &mut i64> {
+        let amounts = [&mut self.remaining, &mut self.reserved, &mut self.spent];
+        let amounts = amounts.into_iter().chain(&mut self.debt);
+        amounts.map(|amount| &mut amount.amount)
     }
 }
 

@@ -17,6 +17,13 @@ pub(super) fn derive(subject: &Subject) -> Vec<String> {
     scopes
 }
 
+/// The scopes whose deepest one is `path`.
+pub(super) fn up_to(path: &str) -> Vec<String> {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    let scopes = ends.filter_map(|end| path.get(..end)).map(str::to_owned);
+    scopes.collect()
+}
+
 /// The last of `scopes`, which is the whole path.
 pub(super) fn deepest(scopes: &[String]) -> &str {
     scopes.last().map_or("", String::as_str)

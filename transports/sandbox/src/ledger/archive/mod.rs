@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, VecDeque};
 use self::bytes::Reader;
 pub(super) use self::digest::Digest;
 pub(super) use self::record::{Answered, Ended, Settled};
-use self::record::{Numbers, Template};
+use self::record::{Before, Template};
 
 /// Records in a chunk. To find one, those before it are skipped.
 const CHUNK: usize = 256;
@@ -43,8 +43,8 @@ struct Chunk {
     kept_until: i64,
     /// What many records have in common.
     templates: Vec<Template>,
-    /// The numbers of its last record.
-    numbers: Numbers,
+    /// What its last record has.
+    last: Before,
     bytes: Vec<u8>,
 }
 
@@ -77,7 +77,7 @@ impl Archive {
             self.by_key.insert((answered.key.short(), place));
         }
         chunk.kept_until = chunk.kept_until.max(ended.kept_until);
-        let record = ended.pack(&mut chunk.templates, &mut chunk.numbers);
+        let record = ended.pack(&mut chunk.templates, &mut chunk.last);
         bytes::put_block(&mut chunk.bytes, &record);
         chunk.count += 1;
         self.total += 1;
@@ -129,7 +129,7 @@ impl Archive {
 impl Chunk {
     fn records(&self) -> impl Iterator<Item = Ended> {
         let mut reader = Reader::new(&self.bytes);
-        let mut numbers = Numbers::default();
-        core::iter::from_fn(move || Ended::unpack(reader.block()?, &self.templates, &mut numbers))
+        let mut before = Before::default();
+        core::iter::from_fn(move || Ended::unpack(reader.block()?, &self.templates, &mut before))
     }
 }

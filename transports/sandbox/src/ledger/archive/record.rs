@@ -4,6 +4,7 @@ use super::bytes::{Reader, put_block, put_number};
 use super::digest::Digest;
 use crate::ledger::evidence::EvidenceRef;
 use crate::ledger::replies::{ReserveReply, SettleReply};
+use crate::ledger::scope;
 use crate::ledger::wire_enums::ReservationStatus;
 
 /// What is left of a reservation.
@@ -37,8 +38,8 @@ pub(in crate::ledger) struct Settled {
     pub(in crate::ledger) reply: SettleReply,
 }
 
-/// What a record shares with others of its chunk: its texts, and 0 in place of its numbers. Of the numbers, a record has
-/// by how much they differ from those before, mostly by little.
+/// What a record shares with others of its chunk: most of its texts, and 0 in place of its numbers. Of the numbers, a record
+/// has by how much they differ from those before, mostly by little.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Template {
     tenant: String,
@@ -52,8 +53,8 @@ impl Ended {
         id_hash(&self.id).unwrap_or_default()
     }
 
-    /// Its bytes. The rest of it is among `templates` afterwards. `before` are the numbers of the record before it.
-    pub(super) fn pack(mut self, templates: &mut Vec<Template>, before: &mut Numbers) -> Vec<u8> {
+    /// Its bytes. The rest of it is among `templates` afterwards.
+    pub(super) fn pack(mut self, templates: &mut Vec<Template>, before: &mut Before) -> Vec<u8> {
         let numbers: Vec<i64> = self.numbers().map(core::mem::take).collect();
         let mut bytes = id_bits(&self.id).unwrap_or_default().to_be_bytes().to_vec();
         let mut put = |key: Digest, request: Digest, evidence: Option<EvidenceRef>| {
@@ -61,6 +62,7 @@ impl Ended {
             bytes.extend_from_slice(&request.0);
             put_evidence(&mut bytes, evidence);
         };
+        let mut path = None;
         let reserve = self.answered.map(|mut answered| {
             put(
                 answered.key,
@@ -68,12 +70,19 @@ impl Ended {
                 answered.reply.cycles_evidence.take(),
             );
             answered.reply.reservation_id = None;
+            answered.reply.affected_scopes.clear();
+            path = Some(core::mem::take(&mut answered.reply.scope_path));
             answered.reply
         });
         let settle = self.settled.map(|mut settled| {
             put(settled.key, settled.request, settled.reply.cycles_evidence.take());
             settled.reply
         });
+        if let Some(path) = path {
+            let is_new = before.path != path;
+            put_block(&mut bytes, if is_new { path.as_bytes() } else { &[] });
+            before.path = path;
+        }
         for change in before.changes_to(&numbers) {
             put_number(&mut bytes, change);
         }
@@ -94,8 +103,8 @@ impl Ended {
         record
     }
 
-    /// The record that [`Self::pack`] made. `before` are the numbers of the record before it.
-    pub(super) fn unpack(record: &[u8], templates: &[Template], before: &mut Numbers) -> Option<Self> {
+    /// The record that [`Self::pack`] made.
+    pub(super) fn unpack(record: &[u8], templates: &[Template], before: &mut Before) -> Option<Self> {
         let mut reader = Reader::new(record);
         let template = templates.get(usize::try_from(reader.number()?).ok()?)?;
         let id = id_of(u128::from_be_bytes(reader.array()?));
@@ -129,6 +138,14 @@ impl Ended {
                 },
             });
         }
+        if let Some(answered) = &mut unpacked.answered {
+            let path = reader.block()?;
+            if !path.is_empty() {
+                before.path = String::from_utf8(path.to_vec()).ok()?;
+            }
+            answered.reply.affected_scopes = scope::up_to(&before.path);
+            before.path.clone_into(&mut answered.reply.scope_path);
+        }
         before.change(&mut reader, unpacked.numbers())?;
         Some(unpacked)
     }
@@ -149,14 +166,18 @@ impl Ended {
     }
 }
 
-/// The numbers of the record before, to which the next one says what it changes.
+/// What the record before had, to which the next one says what it changes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Numbers(Vec<i64>);
+pub(super) struct Before {
+    numbers: Vec<i64>,
+    /// The path of the deepest scope.
+    path: String,
+}
 
-impl Numbers {
+impl Before {
     fn changes_to(&mut self, numbers: &[i64]) -> Vec<i64> {
-        self.0.resize(self.0.len().max(numbers.len()), 0);
-        let pairs = self.0.iter_mut().zip(numbers);
+        self.numbers.resize(self.numbers.len().max(numbers.len()), 0);
+        let pairs = self.numbers.iter_mut().zip(numbers);
         pairs
             .map(|(before, number)| number.wrapping_sub(core::mem::replace(before, *number)))
             .collect()
@@ -168,10 +189,10 @@ impl Numbers {
         numbers: impl Iterator<Item = &'a mut i64>,
     ) -> Option<()> {
         for (place, number) in numbers.enumerate() {
-            if place == self.0.len() {
-                self.0.push(0);
+            if place == self.numbers.len() {
+                self.numbers.push(0);
             }
-            let before = self.0.get_mut(place)?;
+            let before = self.numbers.get_mut(place)?;
             *before = before.wrapping_add(reader.number()?);
             *number = *before;
         }

@@ -30,8 +30,13 @@ fn post(ledger: &mut Ledger, now: u64, path: &str, body: String) -> String {
 }
 
 fn pair(ledger: &mut Ledger, now: u64, number: u64) {
+    pair_of(ledger, now, number, "");
+}
+
+/// `more` are further members of the subject.
+fn pair_of(ledger: &mut Ledger, now: u64, number: u64, more: &str) {
     let body = format!(
-        r#"{{"idempotency_key":"r-{number}","subject":{{"tenant":"acme","agent":"bot"}},"action":{{"kind":"llm.completion","name":"gpt-4o"}},"estimate":{{"unit":"TOKENS","amount":1000}}}}"#
+        r#"{{"idempotency_key":"r-{number}","subject":{{"tenant":"acme","agent":"bot"{more}}},"action":{{"kind":"llm.completion","name":"gpt-4o"}},"estimate":{{"unit":"TOKENS","amount":1000}}}}"#
     );
     let reply = post(ledger, now, "/v1/reservations", body);
     let (_, rest) = reply.split_once(r#""reservation_id":""#).unwrap_or_default();
@@ -56,6 +61,23 @@ fn a_forgotten_reservation_takes_less_than_110_bytes() {
     let records: usize = chunks.iter().map(|chunk| chunk.count).sum();
     assert_eq!(records, 1_999);
     assert!(bytes < records * 110, "{} bytes each", bytes / records);
+    assert!(chunks.iter().all(|chunk| chunk.templates.len() == 1));
+}
+
+#[test]
+fn a_subject_of_its_own_adds_only_its_path() {
+    let mut ledger = ledger();
+    for number in 0..1_000 {
+        pair_of(
+            &mut ledger,
+            START + number * 10,
+            number,
+            &format!(r#","workflow":"run-{number}""#),
+        );
+    }
+    let chunks = &ledger.archive.chunks;
+    let bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+    assert!(bytes < 999 * 150, "{} bytes each", bytes / 999);
     assert!(chunks.iter().all(|chunk| chunk.templates.len() == 1));
 }
 
