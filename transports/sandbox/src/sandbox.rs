@@ -324,13 +324,13 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sets how many ended reservations are remembered: [`Ledger::set_retained`]. Default: 10 000.
+    /// Sets how many ended reservations are kept whole: [`Ledger::set_retained`]. Default: 5 000.
     pub const fn retained(mut self, ended_reservations: usize) -> Self {
         self.ledger.set_retained(ended_reservations);
         self
     }
 
-    /// Calls `tell` once, when the first ended reservation is forgotten, on the sandbox's thread.
+    /// Calls `tell` once, when the first ended reservation or event is forgotten, on the sandbox's thread.
     pub fn forgets(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
         self.front.forgets = Some(Forgets(Box::new(tell)));
         self

@@ -229,7 +229,7 @@ impl Shared {
             match secret {
                 None => {
                     let answer = ledger.handle(now, request);
-                    let forgets = ledger.forgotten_reservations() > 0;
+                    let forgets = ledger.forgotten_reservations() + ledger.forgotten_events() > 0;
                     drop(ledger);
                     if forgets {
                         self.tell_that_it_forgets();

@@ -3,12 +3,8 @@
 use core::fmt;
 
 use super::Ledger;
-use super::json::Json;
 use super::operator::Funding;
 use super::wire_enums::{ReservationStatus, Unit};
-
-/// The metadata that names the reservation whose cost an event charges, by the recovery profile.
-const RECOVERED: &str = "recovered_reservation_id";
 
 /// The number of reservations that a message lists.
 const LISTED: usize = 20;
@@ -94,12 +90,12 @@ impl Ledger {
     #[track_caller]
     pub fn assert_charged_once(&self, reservation_id: &str) {
         let status = self.reservations.get(reservation_id).map(|it| it.status);
-        let status = status.or_else(|| Some(self.archive.by_id(reservation_id)?.status));
+        let status = status.or_else(|| Some(self.reservations.ended(reservation_id)?.reply.status));
         let commits = usize::from(status == Some(ReservationStatus::Committed));
-        let is_its = |metadata: &Json| metadata.text(RECOVERED) == Some(reservation_id);
         let events = self.recorded.requests();
-        let events = events.filter(|event| event.metadata.as_ref().is_some_and(is_its));
-        let times = commits + events.count();
+        let events = events.filter(|event| event.recovered_reservation() == Some(reservation_id));
+        let forgotten = self.recovered.get(reservation_id).copied().unwrap_or(0);
+        let times = commits + events.count() + forgotten;
         assert!(
             times == 1,
             "{reservation_id} was charged {times} times and not once. {self:#}"
@@ -167,14 +163,14 @@ impl fmt::Display for Ledger {
         if unlisted > 0 {
             write!(f, "\n  {unlisted} more reservations")?;
         }
-        let forgotten = self.archive.total();
+        let forgotten = self.reservations.forgotten();
         if forgotten > 0 {
             write!(f, "\n  {forgotten} ended reservations that are forgotten")?;
         }
         for event in self.recorded.requests().take(LISTED) {
             let super::shared_types::Amount { unit, amount } = event.actual;
             write!(f, "\n  event: {amount} {}", unit.name())?;
-            if let Some(id) = event.metadata.as_ref().and_then(|it| it.text(RECOVERED)) {
+            if let Some(id) = event.recovered_reservation() {
                 write!(f, " for reservation {id}")?;
             }
         }

@@ -39,7 +39,7 @@ impl Ledger {
         check_subject(&request.subject, tenant)?;
         let key = (tenant.to_owned(), String::new(), request.idempotency_key.clone());
         if let Some(reply) = self.decided.recall(&key, request)? {
-            return Reply::ok(reply);
+            return Reply::ok(&reply);
         }
         let scopes = scope::derive(&request.subject);
         let (decision, caps, reason_code) = self.verdict(tenant, &scopes, request.estimate)?.into_parts();

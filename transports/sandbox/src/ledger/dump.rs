@@ -35,6 +35,8 @@ struct Dump<'a> {
     reservations: Vec<Reservation<'a>>,
     /// How many ended ones are missing, because only so many are remembered.
     forgotten_reservations: u64,
+    /// The same of events.
+    forgotten_events: u64,
     events: Vec<Event<'a>>,
 }
 
@@ -85,8 +87,8 @@ struct Event<'a> {
 
 impl Ledger {
     /// Its state as one JSON object: `budgets`, `reservations` in the order in which they were made, and `events`. What
-    /// it has forgotten is missing: reservations 30 days after their end, events after 7 days, and ended reservations beyond
-    /// [those that are retained](Self::set_retained), which `forgotten_reservations` counts.
+    /// it has forgotten is missing: reservations 30 days after their end, events after 7 days, and ended reservations and events beyond
+    /// [those that are retained](Self::set_retained), which `forgotten_reservations` and `forgotten_events` count.
     ///
     /// ```
     /// let sandbox = cycles_sandbox::Sandbox::start()?;
@@ -112,7 +114,8 @@ impl Ledger {
         let dump = Dump {
             budgets: budgets.collect(),
             reservations,
-            forgotten_reservations: self.archive.total(),
+            forgotten_reservations: self.reservations.forgotten(),
+            forgotten_events: self.forgotten_events(),
             events: events.collect(),
         };
         // Nothing in it can fail to be written.
@@ -136,7 +139,7 @@ impl Ledger {
             live: live.collect(),
             live_count,
             ended_count,
-            forgotten_reservations: self.archive.total(),
+            forgotten_reservations: self.reservations.forgotten(),
             events_applied: self.events_applied,
         };
         serde_json::to_string(&glance).unwrap_or_default()

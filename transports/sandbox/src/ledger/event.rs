@@ -25,7 +25,7 @@ impl Ledger {
             .policy(request.overage_policy)?;
         let key = (tenant.to_owned(), String::new(), request.idempotency_key.clone());
         if let Some(reply) = self.recorded.recall(&key, &request)? {
-            return Reply::json(StatusCode::CREATED, reply);
+            return Reply::json(StatusCode::CREATED, &reply);
         }
         self.tenants.check_open(tenant)?;
         let Amount { unit, amount } = request.actual;

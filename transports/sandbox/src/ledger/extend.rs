@@ -3,6 +3,7 @@
 use super::Ledger;
 use super::auth::Caller;
 use super::error::{Code, Refusal};
+use super::packed::Answer;
 use super::replies::ExtendReply;
 use super::reply::Reply;
 use super::requests::ExtendRequest;
@@ -18,13 +19,13 @@ impl Ledger {
         id: &str,
         request: ExtendRequest,
     ) -> Result<Reply, Refusal> {
-        let (tenant, status) = self.owner_and_status(now, caller, id)?;
+        let (tenant, status) = self.owner_and_status(caller, id)?;
         let key = (tenant, id.to_owned(), request.idempotency_key.clone());
         if let Some(reply) = self.extended.recall(&key, &request)? {
             let remaining_ttl_ms = self.remaining_ttl_ms(now, id, reply.expires_at_ms);
             return Reply::ok(&ExtendReply {
                 remaining_ttl_ms,
-                ..reply.clone()
+                ..reply
             });
         }
         self.check_settleable(&key.0, status)?;
@@ -54,14 +55,9 @@ impl Ledger {
     }
 
     /// The tenant and the status of a reservation of the caller's, even if it is forgotten but for its keys.
-    fn owner_and_status(
-        &self,
-        now: i64,
-        caller: &Caller,
-        id: &str,
-    ) -> Result<(String, ReservationStatus), Refusal> {
-        match self.forgotten(now, id) {
-            Some(ended) => {
+    fn owner_and_status(&self, caller: &Caller, id: &str) -> Result<(String, ReservationStatus), Refusal> {
+        match self.reservations.ended(id) {
+            Some(Answer { reply: ended, .. }) => {
                 caller.check_owner(&ended.tenant)?;
                 Ok((ended.tenant, ended.status))
             }

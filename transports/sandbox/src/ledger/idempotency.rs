@@ -1,9 +1,12 @@
 //! Remembered answers: the request under a key, its answer, and how long both are kept. `requests` defines when two
-//! requests are equal; for commit and release, `settle` does.
+//! requests are equal; for commit and release, `settle` does. If there are many, the older ones are packed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::error::Refusal;
+use super::packed::{Answer, Digest, Packed, Reply};
 
 /// Answers to requests of type `Q`, in a separate namespace of keys.
 #[derive(Clone, Debug)]
@@ -11,6 +14,7 @@ pub(super) struct Answers<Q, R> {
     records: BTreeMap<Key, Record<Q, R>>,
     /// The same keys by the time at which they are forgotten.
     ends: BTreeSet<(i64, Key)>,
+    packed: Packed<R>,
 }
 
 /// Owner, object (empty if the operation has none) and idempotency key.
@@ -28,17 +32,25 @@ impl<Q, R> Default for Answers<Q, R> {
         Self {
             records: BTreeMap::new(),
             ends: BTreeSet::new(),
+            packed: Packed::default(),
         }
     }
 }
 
-impl<Q: PartialEq, R> Answers<Q, R> {
+impl<Q: PartialEq + Serialize, R: Reply> Answers<Q, R> {
     /// The answer given under `key`; an error if it was given to another request.
-    pub(super) fn recall(&self, key: &Key, request: &Q) -> Result<Option<&R>, Refusal> {
-        match self.records.get(key) {
-            None => Ok(None),
-            Some(record) if record.request == *request => Ok(Some(&record.reply)),
-            Some(_) => Err(Refusal::mismatch()),
+    pub(super) fn recall(&self, key: &Key, request: &Q) -> Result<Option<R>, Refusal> {
+        let (is_same, reply) = match self.records.get(key) {
+            Some(record) => (record.request == *request, record.reply.clone()),
+            None => match self.packed.find(Digest::of(key)) {
+                Some(answer) => (answer.request == Digest::of(request), answer.reply),
+                None => return Ok(None),
+            },
+        };
+        if is_same {
+            Ok(Some(reply))
+        } else {
+            Err(Refusal::mismatch())
         }
     }
 
@@ -58,22 +70,40 @@ impl<Q: PartialEq, R> Answers<Q, R> {
         }
     }
 
-    /// Removes the request and the answer under `key`, if it is the one that is meant, and until when it was kept.
-    pub(super) fn take_if(&mut self, key: &Key, is_meant: impl Fn(&R) -> bool) -> Option<(Q, R, i64)> {
-        if !is_meant(&self.records.get(key)?.reply) {
-            return None;
+    /// Packs the answers that are forgotten first, so that no more than `whole` are kept whole. `look` sees their requests.
+    pub(super) fn pack_surplus(&mut self, whole: usize, mut look: impl FnMut(&Q)) {
+        while self.records.len() > whole {
+            let Some((kept_until, key)) = self.ends.pop_first() else {
+                return;
+            };
+            if let Some(record) = self.records.remove(&key) {
+                look(&record.request);
+                self.packed.add(Answer {
+                    key: Digest::of(&key),
+                    request: Digest::of(&record.request),
+                    kept_until,
+                    reply: record.reply,
+                });
+            }
         }
-        let record = self.records.remove(key)?;
-        self.ends.remove(&(record.kept_until, key.clone()));
-        Some((record.request, record.reply, record.kept_until))
     }
 
-    /// The requests whose answers are remembered, in the order of their keys.
+    #[cfg(test)]
+    pub(super) const fn packed_answers(&self) -> &Packed<R> {
+        &self.packed
+    }
+
+    /// How many were ever packed.
+    pub(super) const fn packed(&self) -> u64 {
+        self.packed.total()
+    }
+
+    /// The requests whose answers are kept whole, in the order of their keys.
     pub(super) fn requests(&self) -> impl Iterator<Item = &Q> {
         self.records.values().map(|record| &record.request)
     }
 
-    /// The requests and answers that are remembered, in the order of their keys.
+    /// The requests and answers that are kept whole, in the order of their keys.
     pub(super) fn answers(&self) -> impl Iterator<Item = (&Q, &R)> {
         self.records
             .values()
@@ -87,5 +117,6 @@ impl<Q: PartialEq, R> Answers<Q, R> {
                 self.records.remove(&key);
             }
         }
+        self.packed.purge(now);
     }
 }

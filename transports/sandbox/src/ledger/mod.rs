@@ -3,7 +3,6 @@
 
 mod address_check;
 mod admin;
-mod archive;
 mod assertions;
 mod auth;
 mod body;
@@ -24,6 +23,7 @@ mod json;
 mod list;
 mod operator;
 mod order;
+mod packed;
 mod public;
 mod query;
 mod replies;
@@ -41,13 +41,14 @@ mod timestamp;
 mod trace;
 mod wire_enums;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
 use http::{Request, Response};
 
 use self::address_check::AddressRefusal;
 use self::admin::{FundReply, FundRequest};
-use self::archive::Archive;
 use self::auth::{Caller, Keys, Throttle};
 use self::books::Books;
 use self::error::{Code, Refusal};
@@ -81,14 +82,14 @@ pub struct Ledger {
     keys: Keys,
     books: Books,
     reservations: Reservations,
-    /// What is left of those that are forgotten.
-    archive: Archive,
     decided: Answers<DecideRequest, DecideReply>,
     /// Shared by live and dry runs. An answer that could not be built is stored as `None`.
     reserved: Answers<ReserveRequest, Option<ReserveReply>>,
     extended: Answers<ExtendRequest, ExtendReply>,
     recorded: Answers<EventRequest, EventReply>,
     events_applied: u64,
+    /// How many of the events that are not kept whole charged the cost of a reservation.
+    recovered: BTreeMap<String, usize>,
     /// How many reservations and events there were when everything was denied.
     denied_at: (u64, u64),
     sweeper: Sweeper,
@@ -108,12 +109,12 @@ impl Ledger {
             keys: Keys::default(),
             books: Books::default(),
             reservations: Reservations::default(),
-            archive: Archive::default(),
             decided: Answers::default(),
             reserved: Answers::default(),
             extended: Answers::default(),
             recorded: Answers::default(),
             events_applied: 0,
+            recovered: BTreeMap::new(),
             denied_at: (0, 0),
             sweeper: Sweeper::default(),
             throttle: Throttle::new(300),

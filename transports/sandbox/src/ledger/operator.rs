@@ -139,16 +139,22 @@ impl Ledger {
         self.throttle.limit = requests_per_minute;
     }
 
-    /// Sets how many ended reservations are remembered. Default: 10 000, which takes about 45 MB. Of those that ended
-    /// earlier, lists, look-ups and the dump know nothing any more; but every key lives as long as the protocol says, so that a
-    /// repeated request gets its first answer, which takes about 130 bytes for each. What is active is never forgotten.
+    /// Sets how many ended reservations, and how many events and other answers, are kept whole. Default: 5 000, which takes
+    /// some 25 MB. Lists, look-ups and the dump know nothing of earlier ones; but every key lives as long as the protocol says,
+    /// so that a repeated request gets its first answer, which takes 50 to 150 bytes for each. What is active is never
+    /// forgotten.
     pub const fn set_retained(&mut self, ended_reservations: usize) {
         self.reservations.retained = ended_reservations;
     }
 
     /// How many ended reservations were forgotten because [more ended](Self::set_retained) after them.
     pub const fn forgotten_reservations(&self) -> u64 {
-        self.archive.total()
+        self.reservations.forgotten()
+    }
+
+    /// How many events are not listed any more, because [more](Self::set_retained) came after them.
+    pub const fn forgotten_events(&self) -> u64 {
+        self.recorded.packed()
     }
 
     /// Publishes an evidence envelope under its id (64 lower-case hex digits), byte for byte.

@@ -45,7 +45,7 @@ impl BalanceRow {
     }
 
     /// The numbers that almost every operation changes.
-    fn numbers(&mut self) -> impl Iterator<Item = &mut i64> {
+    pub(super) fn numbers(&mut self) -> impl Iterator<Item = &mut i64> {
         let amounts = [&mut self.remaining, &mut self.reserved, &mut self.spent];
         let amounts = amounts.into_iter().chain(&mut self.debt);
         amounts.map(|amount| &mut amount.amount)
@@ -98,7 +98,7 @@ impl Caps {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct DecideReply {
     pub(super) decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,15 +133,6 @@ pub(super) struct ReserveReply {
     pub(super) cycles_evidence: Option<EvidenceRef>,
 }
 
-impl ReserveReply {
-    /// The numbers in which two answers to like requests differ.
-    pub(super) fn numbers(&mut self) -> impl Iterator<Item = &mut i64> {
-        let amounts = self.reserved.iter_mut().map(|reserved| &mut reserved.amount);
-        let balances = self.balances.iter_mut().flatten().flat_map(BalanceRow::numbers);
-        self.expires_at_ms.iter_mut().chain(amounts).chain(balances)
-    }
-}
-
 /// The answer to a commit or a release. A release charges nothing, and a full commit releases nothing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct SettleReply {
@@ -155,16 +146,7 @@ pub(super) struct SettleReply {
     pub(super) cycles_evidence: Option<EvidenceRef>,
 }
 
-impl SettleReply {
-    /// The numbers in which two answers to like requests differ.
-    pub(super) fn numbers(&mut self) -> impl Iterator<Item = &mut i64> {
-        let amounts = self.charged.iter_mut().chain(&mut self.released);
-        let amounts = amounts.map(|amount| &mut amount.amount);
-        amounts.chain(self.balances.iter_mut().flat_map(BalanceRow::numbers))
-    }
-}
-
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct ExtendReply {
     pub(super) status: ReservationStatus,
     pub(super) expires_at_ms: i64,
@@ -172,7 +154,7 @@ pub(super) struct ExtendReply {
     pub(super) balances: Vec<BalanceRow>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct EventReply {
     /// Always `APPLIED`.
     pub(super) status: &'static str,

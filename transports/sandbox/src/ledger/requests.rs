@@ -260,6 +260,13 @@ impl Body for EventRequest {
     }
 }
 
+impl EventRequest {
+    /// The reservation whose cost it charges, which its metadata names by the recovery profile.
+    pub(super) fn recovered_reservation(&self) -> Option<&str> {
+        self.metadata.as_ref()?.text("recovered_reservation_id")
+    }
+}
+
 impl Metrics {
     fn read(members: Members<'_>, violations: &mut Violations) -> Result<Option<Self>, Malformed> {
         const KNOWN: &[&str] = &[

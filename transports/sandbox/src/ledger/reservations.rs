@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::evidence::{EvidenceRef, ReservationEvidence};
 use super::json::Json;
+use super::packed::{Answer, Digest, Packed};
 use super::replies::SettleReply;
 use super::requests::{CommitRequest, ReleaseRequest};
 use super::shared_types::{Action, Amount, Subject};
@@ -47,6 +48,16 @@ pub(super) struct Settlement {
     pub(super) at: i64,
     pub(super) request: SettleRequest,
     pub(super) reply: SettleReply,
+}
+
+/// What is left of an ended reservation that is not kept whole: what repeated requests about it need.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Ended {
+    pub(super) tenant: String,
+    pub(super) status: ReservationStatus,
+    /// The key of its settlement, unless it expired, and the answer to that.
+    pub(super) settled_under: Option<Digest>,
+    pub(super) reply: Option<SettleReply>,
 }
 
 /// The request that settled a reservation.
@@ -108,8 +119,9 @@ impl Reservation {
     }
 }
 
-/// How many ended reservations are remembered, unless the operator says otherwise.
-const RETAINED: usize = 10_000;
+/// How many ended reservations, and how many answers of each operation, are kept whole, unless the operator says
+/// otherwise.
+const RETAINED: usize = 5_000;
 
 /// All reservations that are still remembered, by id.
 #[derive(Clone, Debug)]
@@ -123,6 +135,7 @@ pub(super) struct Reservations {
     due: BTreeSet<(i64, String)>,
     /// Finished reservations, by the end of their retention.
     ends: BTreeSet<(i64, String)>,
+    packed: Packed<Ended>,
 }
 
 impl Default for Reservations {
@@ -133,6 +146,7 @@ impl Default for Reservations {
             made: 0,
             due: BTreeSet::new(),
             ends: BTreeSet::new(),
+            packed: Packed::default(),
         }
     }
 }
@@ -227,13 +241,47 @@ impl Reservations {
         }
     }
 
-    /// Removes the one that ended first, if more ended ones are remembered than is allowed, with the end of its retention.
-    pub(super) fn take_surplus(&mut self) -> Option<(Reservation, i64)> {
-        if self.ends.len() <= self.retained {
+    /// Forgets those that ended first but for what repeated requests need, if more are remembered than is allowed.
+    pub(super) fn pack_surplus(&mut self) {
+        while self.ends.len() > self.retained {
+            let Some((kept_until, id)) = self.ends.pop_first() else {
+                return;
+            };
+            let Some(row) = self.rows.remove(&id) else {
+                continue;
+            };
+            let settlement = row.settlement;
+            let request = settlement.as_ref().map(|settlement| &settlement.request);
+            self.packed.add(Answer {
+                key: Digest::of(&id),
+                request: Digest::of(&request),
+                kept_until,
+                reply: Ended {
+                    tenant: row.tenant,
+                    status: row.status,
+                    settled_under: request.map(|request| Digest::of(&request.idempotency_key())),
+                    reply: settlement.map(|settlement| settlement.reply),
+                },
+            });
+        }
+    }
+
+    /// What is left of a reservation that is not remembered whole.
+    pub(super) fn ended(&self, id: &str) -> Option<Answer<Ended>> {
+        if self.rows.contains_key(id) {
             return None;
         }
-        let (kept_until, id) = self.ends.pop_first()?;
-        Some((self.rows.remove(&id)?, kept_until))
+        self.packed.find(Digest::of(&id))
+    }
+
+    #[cfg(test)]
+    pub(super) const fn packed_answers(&self) -> &Packed<Ended> {
+        &self.packed
+    }
+
+    /// How many were ever forgotten because others ended after them.
+    pub(super) const fn forgotten(&self) -> u64 {
+        self.packed.total()
     }
 
     /// Forgets finished reservations whose retention ended before `now`.
@@ -243,5 +291,6 @@ impl Reservations {
                 self.rows.remove(&id);
             }
         }
+        self.packed.purge(now);
     }
 }

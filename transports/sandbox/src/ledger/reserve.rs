@@ -1,7 +1,6 @@
 //! `POST /v1/reservations`: holds, and dry runs.
 
 use super::Ledger;
-use super::archive::Digest;
 use super::decide::check_subject;
 use super::error::Refusal;
 use super::replies::{Decision, ReserveReply};
@@ -32,15 +31,7 @@ impl Ledger {
         };
         let key = (tenant.to_owned(), String::new(), request.idempotency_key.clone());
         if let Some(reply) = self.reserved.recall(&key, &request)? {
-            return self.replay(now, reply.clone());
-        }
-        let archived = Digest::of_key(tenant, &request.idempotency_key);
-        if let Some(answered) = self.archive.by_key(now, archived) {
-            return if answered.request == Digest::of(&request) {
-                self.replay(now, Some(answered.reply))
-            } else {
-                Err(Refusal::mismatch())
-            };
+            return self.replay(now, reply);
         }
         if request.is_dry_run() {
             let mut reply = self.dry_run(tenant, &request)?;

@@ -1,14 +1,14 @@
 //! `commit` and `release`: the two ways to settle a reservation.
 
 use super::Ledger;
-use super::archive::{Digest, Ended};
 use super::auth::Caller;
 use super::books::Charge;
 use super::error::Refusal;
+use super::packed::{Answer, Digest};
 use super::replies::SettleReply;
 use super::reply::Reply;
 use super::requests::{CommitRequest, ReleaseRequest};
-use super::reservations::{Reservation, SettleRequest, Settlement};
+use super::reservations::{Ended, Reservation, SettleRequest, Settlement};
 use super::shared_types::Amount;
 use super::wire_enums::ReservationStatus;
 
@@ -23,7 +23,7 @@ impl Ledger {
     ) -> Result<Reply, Refusal> {
         let actual = request.actual;
         let request = SettleRequest::Commit(request);
-        if let Some(ended) = self.forgotten(now, id) {
+        if let Some(ended) = self.reservations.ended(id) {
             return self.settle_again(caller, ended, &request);
         }
         let reservation = self.owned(caller, id)?;
@@ -70,7 +70,7 @@ impl Ledger {
         request: ReleaseRequest,
     ) -> Result<Reply, Refusal> {
         let request = SettleRequest::Release(request);
-        if let Some(ended) = self.forgotten(now, id) {
+        if let Some(ended) = self.reservations.ended(id) {
             return self.settle_again(caller, ended, &request);
         }
         let reservation = self.owned(caller, id)?;
@@ -111,27 +111,27 @@ impl Ledger {
         }
     }
 
-    /// What is left of a reservation that is forgotten but for its keys.
-    pub(super) fn forgotten(&self, now: i64, id: &str) -> Option<Ended> {
-        if self.reservations.get(id).is_some() {
-            return None;
-        }
-        self.archive.by_id(id).filter(|ended| ended.kept_until >= now)
-    }
-
     /// Answers for a reservation that is forgotten but for its keys: the original answer if it was settled by the same
     /// request, and otherwise what its status says.
-    fn settle_again(&self, caller: &Caller, ended: Ended, request: &SettleRequest) -> Result<Reply, Refusal> {
-        caller.check_owner(&ended.tenant)?;
-        let key = Digest::of_key(&ended.tenant, request.idempotency_key());
-        let by = ended
-            .settled
-            .filter(|settled| settled.key == key && request.leads_to(ended.status));
-        match by {
-            Some(settled) if settled.request == Digest::of(request) => Reply::ok(&settled.reply),
+    fn settle_again(
+        &self,
+        caller: &Caller,
+        ended: Answer<Ended>,
+        request: &SettleRequest,
+    ) -> Result<Reply, Refusal> {
+        let Ended {
+            tenant,
+            status,
+            settled_under,
+            reply,
+        } = ended.reply;
+        caller.check_owner(&tenant)?;
+        let key = Digest::of(&request.idempotency_key());
+        match reply.filter(|_| settled_under == Some(key) && request.leads_to(status)) {
+            Some(reply) if ended.request == Digest::of(&Some(request)) => Reply::ok(&reply),
             Some(_) => Err(Refusal::mismatch()),
             None => {
-                self.check_settleable(&ended.tenant, ended.status)?;
+                self.check_settleable(&tenant, status)?;
                 Err(Refusal::finalized())
             }
         }

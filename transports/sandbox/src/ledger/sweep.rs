@@ -2,8 +2,6 @@
 
 use cycles_proto::time::UnixMillis;
 
-use super::archive::{Answered, Digest, Ended, Settled};
-use super::replies::ReserveReply;
 use super::wire_enums::ReservationStatus;
 use super::{Ledger, millis};
 
@@ -73,42 +71,23 @@ impl Ledger {
         self.recorded.purge(now);
         self.funded.purge(now);
         self.reservations.purge(now);
-        self.archive.purge(now);
-        self.forget_surplus();
+        self.pack_surplus();
     }
 
-    /// Forgets the reservations that ended first, if more are remembered than the operator wants. Their keys live on.
-    fn forget_surplus(&mut self) {
-        while let Some((row, kept_until)) = self.reservations.take_surplus() {
-            let key = (row.tenant.clone(), String::new(), row.idempotency_key.clone());
-            // Once a key is forgotten, another request may have it.
-            let is_its = |reply: &Option<ReserveReply>| {
-                let id = reply.as_ref().and_then(|reply| reply.reservation_id.as_ref());
-                id == Some(&row.id)
-            };
-            let answered = self.reserved.take_if(&key, is_its);
-            let answered = answered.and_then(|(request, reply, kept_until)| {
-                Some(Answered {
-                    key: Digest::of_key(&row.tenant, &row.idempotency_key),
-                    request: Digest::of(&request),
-                    kept_until,
-                    reply: reply?,
-                })
-            });
-            let settled = row.settlement.map(|settlement| Settled {
-                key: Digest::of_key(&row.tenant, settlement.request.idempotency_key()),
-                request: Digest::of(&settlement.request),
-                reply: settlement.reply,
-            });
-            self.archive.add(Ended {
-                id: row.id,
-                tenant: row.tenant,
-                status: row.status,
-                kept_until,
-                answered,
-                settled,
-            });
-        }
+    /// Packs what is more than the operator wants to keep whole.
+    fn pack_surplus(&mut self) {
+        let whole = self.reservations.retained;
+        self.reservations.pack_surplus();
+        self.decided.pack_surplus(whole, |_| {});
+        self.reserved.pack_surplus(whole, |_| {});
+        self.extended.pack_surplus(whole, |_| {});
+        self.funded.pack_surplus(whole, |_| {});
+        let recovered = &mut self.recovered;
+        self.recorded.pack_surplus(whole, |event| {
+            if let Some(id) = event.recovered_reservation() {
+                *recovered.entry(id.to_owned()).or_default() += 1;
+            }
+        });
     }
 
     fn sweep_up_to(&mut self, now: i64, limit: usize) -> usize {

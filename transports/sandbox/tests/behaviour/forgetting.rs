@@ -1,4 +1,4 @@
-//! A ledger that remembers few ended reservations, or none, answers every repeated request as one that remembers all.
+//! A ledger that keeps few ended reservations and answers whole, or none, answers every repeated request as one that keeps all.
 
 use cycles_sandbox::Unit;
 use proptest::prelude::*;
@@ -10,10 +10,11 @@ const HOUR_MS: u64 = 3_600_000;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Reserve {
+    /// Something with a cost of its own.
+    Ask {
+        what: Ask,
         agent: usize,
         amount: i64,
-        is_dry_run: bool,
     },
     /// The operation on an earlier reservation, counted from the latest.
     About {
@@ -29,11 +30,27 @@ enum Step {
     Wait(u64),
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    Reserve,
+    DryRun,
+    Decide,
+    Event,
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let operations = prop::sample::select(vec!["commit", "release", "extend"]);
+    let asks = vec![
+        Ask::Reserve,
+        Ask::Reserve,
+        Ask::Reserve,
+        Ask::DryRun,
+        Ask::Decide,
+        Ask::Event,
+    ];
     let step = prop_oneof![
-        4 => (0..3_usize, 0..50_i64, prop::bool::weighted(0.1))
-            .prop_map(|(agent, amount, is_dry_run)| Step::Reserve { agent, amount, is_dry_run }),
+        5 => (prop::sample::select(asks), 0..3_usize, 0..50_i64)
+            .prop_map(|(what, agent, amount)| Step::Ask { what, agent, amount }),
         5 => (operations, 0..4_usize, 0..60_i64)
             .prop_map(|(operation, which, amount)| Step::About { operation, which, amount }),
         6 => (0..30_usize, prop::bool::weighted(0.2)).prop_map(|(which, is_changed)| Step::Again { which, is_changed }),
@@ -73,11 +90,19 @@ proptest! {
                     few.pass(ms);
                     continue;
                 }
-                Step::Reserve { agent, amount, is_dry_run } => {
-                    let more = json!({"subject": {"tenant": "acme", "agent": format!("bot-{agent}")}, "dry_run": is_dry_run});
-                    let mut body = all.costing("estimate", amount, &more);
+                Step::Ask { what, agent, amount } => {
+                    let more = json!({"subject": {"tenant": "acme", "agent": format!("bot-{agent}")}});
+                    let (path, cost) = match what {
+                        Ask::Reserve | Ask::DryRun => ("/v1/reservations", "estimate"),
+                        Ask::Decide => ("/v1/decide", "estimate"),
+                        Ask::Event => ("/v1/events", "actual"),
+                    };
+                    let mut body = all.costing(cost, amount, &more);
                     body["idempotency_key"] = json!(key);
-                    ("/v1/reservations".to_owned(), body)
+                    if let Ask::DryRun = what {
+                        body["dry_run"] = json!(true);
+                    }
+                    (path.to_owned(), body)
                 }
                 Step::About { operation, which, amount } => {
                     let Some(id) = made.iter().rev().nth(which) else { continue };
@@ -155,6 +180,24 @@ fn lists_and_look_ups_show_the_reservations_that_ended_last_and_all_active_ones(
         desk.ledger()
             .to_string()
             .contains("3 ended reservations that are forgotten")
+    );
+}
+
+#[test]
+fn a_forgotten_event_still_counts_for_the_reservation_whose_cost_it_charged() {
+    let mut desk = Desk::inside_with_tokens(1_000);
+    desk.ledger().set_retained(0);
+    let id = desk.reserve(10, &Value::Null).body["reservation_id"].clone();
+    let more = json!({"subject": {"tenant": "acme"}, "metadata": {"recovered_reservation_id": id}});
+    let event = desk.costing("actual", 7, &more);
+    assert_eq!(desk.post("/v1/events", &event).status, 201);
+    let again = desk.post("/v1/events", &event);
+    assert_eq!((again.status, desk.ledger().events_applied()), (201, 1));
+    desk.ledger().assert_charged_once(id.as_str().unwrap());
+    let dump: Value = serde_json::from_str(&desk.ledger().to_json()).unwrap();
+    assert_eq!(
+        (&dump["forgotten_events"], &dump["events"]),
+        (&json!(1), &json!([]))
     );
 }
 

@@ -145,7 +145,7 @@ fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
     let builder = builder.forgets(move || {
         told.say(
             "info",
-            "from now on, lists, look-ups and the dump have only the reservations that ended last: --retain keeps more. \
+            "from now on, lists, look-ups and the dump have only the events and ended reservations of late: --retain keeps more. \
              Nothing active is forgotten, and no key before its time",
         );
     });

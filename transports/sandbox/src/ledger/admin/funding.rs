@@ -22,7 +22,7 @@ const OPERATIONS: &[&str] = &["CREDIT", "DEBIT", "RESET", "REPAY_DEBT", "RESET_S
 
 /// The body, which is what repeated keys are compared by. The budget is not part of it: a key that is reused for
 /// another budget replays the answer for the first one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(in crate::ledger) struct FundRequest {
     operation: &'static str,
     amount: Amount,
@@ -33,7 +33,7 @@ pub(in crate::ledger) struct FundRequest {
 }
 
 /// The budget before and after the change.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(in crate::ledger) struct FundReply {
     operation: &'static str,
     previous_allocated: Amount,
@@ -73,7 +73,7 @@ impl Ledger {
         {
             let reply = FundReply {
                 timestamp: timestamp::format(now),
-                ..reply.clone()
+                ..reply
             };
             return done(StatusCode::OK, &reply);
         }

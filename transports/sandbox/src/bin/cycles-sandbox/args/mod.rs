@@ -54,9 +54,9 @@ Options:
   --control-key KEY    Its key [default: a new one each time]
   --cors ORIGIN        An origin whose pages may call from a browser, such as
                        http://localhost:5173, or * for all; repeat the flag for more
-  --retain COUNT       How many ended reservations lists, look-ups and the dump still have; the
-                       keys of all others live as long as the protocol says [default: 10000,
-                       which keeps a million reservations under 200 MB]
+  --retain COUNT       How many ended reservations and events lists, look-ups and the dump still
+                       have; the keys of all others live as long as the protocol says
+                       [default: 5000, which keeps a million reservations under 200 MB]
   --dump-on-exit FILE  Write the state to FILE, as JSON, when the program ends
   --format FORMAT      What is printed: shell (export lines) or json (one object) [default: shell]
   --env-file FILE      Write the settings to FILE too, as NAME=VALUE lines, once it listens

@@ -73,7 +73,7 @@ pub(super) fn port_number(parser: &mut Parser) -> Result<u16, String> {
 pub(super) fn count(flag: &str, parser: &mut Parser) -> Result<usize, String> {
     let text = value(flag, parser)?;
     text.parse()
-        .map_err(|_| format!("{flag}: `{text}` is not a count: use digits only, such as 10000"))
+        .map_err(|_| format!("{flag}: `{text}` is not a count: use digits only, such as 5000"))
 }
 
 pub(super) fn format_named(parser: &mut Parser) -> Result<Format, String> {
@@ -141,7 +141,7 @@ pub(super) fn missing(flag: &str) -> String {
         "--admin-listen" => "ADDR, such as 127.0.0.1:7979",
         "--control-listen" => "ADDR, such as 127.0.0.1:0",
         "--dump-on-exit" => "FILE, such as ledger.json",
-        "--retain" => "COUNT, such as 10000",
+        "--retain" => "COUNT, such as 5000",
         "--port" => "PORT, such as 7878",
         "--format" => "FORMAT, which is shell or json",
         "--cors" => "ORIGIN, such as http://localhost:5173",

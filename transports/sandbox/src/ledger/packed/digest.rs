@@ -8,19 +8,10 @@ use sha2::{Digest as _, Sha256};
 pub(in crate::ledger) struct Digest(pub(super) [u8; 10]);
 
 impl Digest {
-    /// Of a parsed request. Parsed requests are equal if and only if their JSON is.
-    pub(in crate::ledger) fn of(request: &impl Serialize) -> Self {
-        // Nothing in a parsed request can fail to be written.
-        Self::of_bytes(&serde_json::to_vec(request).unwrap_or_default())
-    }
-
-    /// Of a key that belongs to a tenant.
-    pub(in crate::ledger) fn of_key(tenant: &str, key: &str) -> Self {
-        // A quoted tenant says where it ends.
-        Self::of_bytes(format!("{tenant:?}{key}").as_bytes())
-    }
-
-    fn of_bytes(bytes: &[u8]) -> Self {
+    /// Of a key or a parsed request. They are equal if and only if their JSON is.
+    pub(in crate::ledger) fn of(object: &impl Serialize) -> Self {
+        // Nothing in them can fail to be written.
+        let bytes = serde_json::to_vec(object).unwrap_or_default();
         let mut short = [0; 10];
         for (to, from) in short.iter_mut().zip(Sha256::digest(bytes)) {
             *to = from;
