@@ -45,10 +45,25 @@ impl FromStr for CorsOrigin {
         // Browsers send origins in lower case.
         let fits =
             |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b':' | b'[' | b']');
-        let is_origin = text == "*" || !host.is_empty() && host.bytes().all(fits);
+        let is_origin = text == "*" || !host.is_empty() && host.bytes().all(fits) && has_possible_port(text);
         let value = HeaderValue::from_str(text).ok().filter(|_| is_origin);
         value.map(Self).ok_or_else(|| CorsOriginSyntax(text.to_owned()))
     }
+}
+
+/// Whether its port, if it names one, can be that of a page: browsers leave out the one that a scheme has by default.
+fn has_possible_port(origin: &str) -> bool {
+    let (scheme, host) = origin.split_once("://").unwrap_or_default();
+    let after_host = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
+    let Some((_, port)) = after_host.rsplit_once(':') else {
+        return true;
+    };
+    let default = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => 0,
+    };
+    port.parse::<u16>().is_ok_and(|port| port != 0 && port != default)
 }
 
 impl CorsOrigin {
@@ -119,6 +134,10 @@ mod tests {
             "http://A",
             "null",
             "://a",
+            "http://localhost:80",
+            "https://a:443",
+            "http://a:99999",
+            "http://a:",
         ] {
             let problem = text.parse::<CorsOrigin>().map_err(|problem| problem.to_string());
             assert!(

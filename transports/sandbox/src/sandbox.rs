@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use cycles_proto::time::UnixMillis;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -136,8 +137,8 @@ impl Sandbox {
     /// The address of a page for people, with budgets, leases, the last requests and faults, if there is a control plane.
     /// It contains the key, behind a `#`, so that a browser does not send it.
     pub fn page_url(&self) -> Option<String> {
-        self.control_url()
-            .map(|url| format!("{url}/#{}", self.control_key))
+        let key = utf8_percent_encode(&self.control_key, NON_ALPHANUMERIC);
+        self.control_url().map(|url| format!("{url}/#{key}"))
     }
 
     /// The secret to send as `X-Cycles-API-Key`.

@@ -10,7 +10,7 @@ use crate::masks::Masks;
 use crate::operation::Operation;
 
 /// An exchange in a few words. It has no key: the keys of the sandbox, and whatever looks like one, are replaced by
-/// `[key]`; texts are cut after 200 characters, and have `?` in place of what is not ASCII.
+/// `[key]`. Texts are cut after 200 characters; they may have any characters, as clients sent them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
@@ -18,8 +18,9 @@ pub struct Summary {
     pub time: String,
     /// `runtime`, `admin` or `control`.
     pub plane: &'static str,
-    /// As in fault rules, such as `reserve`; `unknown` on the other planes, except for probes.
-    pub operation: &'static str,
+    /// As in fault rules, such as `reserve` or `unknown`; on the other planes only that of probes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<&'static str>,
     /// The method of the request.
     pub method: String,
     /// The path of the request.
@@ -128,7 +129,8 @@ impl Seen {
         Summary {
             time: exchange.at.to_string(),
             plane: exchange.plane.name(),
-            operation: exchange.operation.name(),
+            operation: (is_runtime || exchange.operation != Operation::Unknown)
+                .then(|| exchange.operation.name()),
             method: exchange.request.method().to_string(),
             path: self.clean(uri.path()),
             query: uri.query().map(|query| self.clean(query)),
@@ -233,15 +235,10 @@ impl Seen {
             .find_map(|path| Some((path.to_owned(), exchange.budget(path, unit)?.remaining)))
     }
 
-    /// Text from a client, without control characters and without keys; at most 200 characters.
+    /// Text from a client without keys, and at most 200 characters of it.
     fn clean(&self, text: &str) -> String {
         let decoded = percent_decode_str(text).decode_utf8_lossy();
-        let shown = self.masks.hide(&decoded);
-        shown
-            .chars()
-            .take(200)
-            .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
-            .collect()
+        self.masks.hide(&decoded).chars().take(200).collect()
     }
 }
 

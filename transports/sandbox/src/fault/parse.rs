@@ -66,7 +66,7 @@ impl fmt::Display for When {
                 write!(f, "@{}", numbers.join(","))
             }
             Self::First(count) => write!(f, "@first={count}"),
-            Self::For(time) => write!(f, "@for={}ms", time.as_millis()),
+            Self::For(time) => write!(f, "@for={}", written(*time)),
             Self::Randomly { probability, seed: 0 } => write!(f, "@p={probability}"),
             Self::Randomly { probability, seed } => write!(f, "@p={probability}/{seed}"),
         }
@@ -77,7 +77,7 @@ impl fmt::Display for When {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Delay(time) => write!(f, "delay={}ms", time.as_millis()),
+            Self::Delay(time) => write!(f, "delay={}", written(*time)),
             Self::Status {
                 status,
                 retry_after_s: None,
@@ -90,7 +90,7 @@ impl fmt::Display for Fault {
             Self::Outage => f.write_str("outage"),
             Self::ForeignPage(status) => write!(f, "page={status}"),
             Self::ForeignError(status) => write!(f, "error={status}"),
-            Self::Twice(gap) => write!(f, "twice={}ms", gap.as_millis()),
+            Self::Twice(gap) => write!(f, "twice={}", written(*gap)),
             Self::Garbage => f.write_str("garbage"),
             Self::Spoilt(spoilt) => spoilt.fmt(f),
             Self::LoseRequest => f.write_str("lose-request"),
@@ -98,7 +98,7 @@ impl fmt::Display for Fault {
             Self::ResetRequest => f.write_str("reset-request"),
             Self::ResetResponse => f.write_str("reset-response"),
             Self::Cut => f.write_str("cut"),
-            Self::Drip(gap) => write!(f, "drip={}ms", gap.as_millis()),
+            Self::Drip(gap) => write!(f, "drip={}", written(*gap)),
         }
     }
 }
@@ -227,4 +227,14 @@ fn duration(text: &str) -> Result<Duration, FaultSyntax> {
 
 fn syntax(text: &str, problem: &str) -> FaultSyntax {
     FaultSyntax(format!("`{text}` {problem}"))
+}
+
+/// A duration as rules have it: in seconds if they are whole.
+fn written(time: Duration) -> String {
+    let millis = time.as_millis();
+    if millis > 0 && millis.is_multiple_of(1_000) {
+        format!("{}s", millis / 1_000)
+    } else {
+        format!("{millis}ms")
+    }
 }

@@ -47,7 +47,7 @@ fn a_fault_is_written_as_it_is_read() {
         "page=404",
         "page=307",
         "error=410",
-        "twice=1000ms",
+        "twice=1s",
         "429=7",
         "drip=20ms",
         "without=charged",

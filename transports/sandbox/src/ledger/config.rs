@@ -98,6 +98,37 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
+    /// All permissions that a key can have.
+    pub const PERMISSIONS: [&str; 27] = [
+        "reservations:create",
+        "reservations:commit",
+        "reservations:release",
+        "reservations:extend",
+        "reservations:list",
+        "balances:read",
+        "budgets:read",
+        "budgets:write",
+        "policies:read",
+        "policies:write",
+        "webhooks:read",
+        "webhooks:write",
+        "events:read",
+        "admin:read",
+        "admin:write",
+        "admin:tenants:read",
+        "admin:tenants:write",
+        "admin:budgets:read",
+        "admin:budgets:write",
+        "admin:policies:read",
+        "admin:policies:write",
+        "admin:apikeys:read",
+        "admin:apikeys:write",
+        "admin:webhooks:read",
+        "admin:webhooks:write",
+        "admin:events:read",
+        "admin:audit:read",
+    ];
+
     /// The permissions of a key created without any: all those of the client-facing server.
     pub(super) const DEFAULT_PERMISSIONS: [&str; 6] = [
         "reservations:create",

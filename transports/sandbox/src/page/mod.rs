@@ -30,6 +30,8 @@ const SEND_EVERY: Duration = Duration::from_secs(1);
 pub(crate) fn file(path: &str) -> Option<Response<Bytes>> {
     let (kind, text) = match path {
         "/" => ("text/html; charset=utf-8", include_str!("page.html")),
+        // Browsers ask for it, and there is none.
+        "/favicon.ico" => ("image/x-icon", ""),
         "/page.css" => ("text/css; charset=utf-8", include_str!("page.css")),
         "/page.js" => ("text/javascript; charset=utf-8", include_str!("page.js")),
         _ => return None,

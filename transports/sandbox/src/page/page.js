@@ -1,16 +1,11 @@
 "use strict";
 
 const at = (id) => document.getElementById(id);
-const state = { key: "", requests: [], resets: null, clockAhead: 0, live: [], last: null };
-
-// The key arrives behind the # of the address, which a browser does not send, and is then taken out of sight.
-function takeKey() {
-  if (location.hash.length > 1) {
-    sessionStorage.setItem("key", decodeURIComponent(location.hash.slice(1)));
-    history.replaceState(null, "", location.pathname);
-  }
-  return sessionStorage.getItem("key") ?? "";
-}
+const state = {
+  key: "", clockAhead: 0, heardAt: 0, resets: null, news: null, requests: [], isDrawn: true, stream: null,
+  // Rules of one's own, which stay as switches when they are off.
+  others: new Set(), ordered: new Set(), waiting: [],
+};
 
 const FAULTS = [
   ["The server is down", "*:503"],
@@ -23,100 +18,147 @@ const FAULTS = [
   ["The key is not known", "*:401"],
 ];
 
+const REQUESTS = 100;
+
+// ---- Elements ----
+
 function element(name, attributes = {}, ...children) {
-  const svg = name === "svg" || name === "rect" || name === "title";
-  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  const isDrawing = name === "svg" || name === "rect" || name === "title";
+  const made = isDrawing ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
   for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
-  made.append(...children.filter((child) => child !== null && child !== undefined));
+  made.append(...children);
   return made;
 }
 
-function ask(path, options = {}) {
-  return fetch(path, { ...options, headers: { authorization: `Bearer ${state.key}` }, cache: "no-store" });
+function write(place, text) {
+  if (place.textContent !== text) place.textContent = text;
 }
 
-// What a button does: an error is shown, and what changes arrives by the stream.
-async function order(path, method, body) {
-  try {
-    const answer = await ask(path, { method, body: body === undefined ? undefined : JSON.stringify(body) });
-    tell(answer.ok ? "" : (await answer.json()).error);
-  } catch {
-    tell("The sandbox does not answer.");
+function set(place, attribute, value) {
+  if (place.getAttribute(attribute) !== value) place.setAttribute(attribute, value);
+}
+
+// Shows one element for each item. An item that stays keeps its element, so that what is being clicked, focused or
+// selected is not taken away; `update` writes only what has changed.
+function show(place, items, keyOf, make, update) {
+  const before = new Map([...place.children].map((shown) => [shown.dataset.key, shown]));
+  let last = null;
+  for (const item of items) {
+    const key = keyOf(item);
+    let shown = before.get(key);
+    if (shown === undefined) {
+      shown = make(item);
+      shown.dataset.key = key;
+    }
+    before.delete(key);
+    update(shown, item);
+    const next = last === null ? place.firstElementChild : last.nextElementSibling;
+    if (next !== shown) place.insertBefore(shown, next);
+    last = shown;
   }
+  for (const gone of before.values()) gone.remove();
 }
 
-function tell(problem) {
-  at("problem").textContent = problem;
-  at("problem").hidden = problem === "";
-}
-
-function connection(name, text) {
-  at("connection").className = name;
-  at("connection").textContent = text;
+// Amounts have up to 64 bits, and a number of JavaScript only 53.
+function parsed(json) {
+  return JSON.parse(json, (_, value, context) =>
+    typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) && context?.source
+      ? BigInt(context.source) : value);
 }
 
 const number = (value) => value.toLocaleString("en");
 
-function bar(label, parts, total, className) {
-  const drawn = element("svg", { class: className, viewBox: "0 0 100 1", preserveAspectRatio: "none", role: "img", "aria-label": label });
-  drawn.append(element("title", {}, label));
-  let from = 0;
-  for (const [name, value] of parts) {
-    const width = total > 0 ? Math.min(100 - from, Math.max(0, (value / total) * 100)) : 0;
-    drawn.append(element("rect", { class: name, x: from, y: 0, width, height: 1 }));
-    from += width;
-  }
+function bar(className, names) {
+  const drawn = element("svg", { class: className, viewBox: "0 0 100 1", preserveAspectRatio: "none", role: "img" });
+  drawn.append(...names.map((name) => element("rect", { class: name, height: "1" })));
   return drawn;
 }
 
-function budget(it) {
-  const label = `spent ${number(it.spent)}, reserved ${number(it.reserved)}, remaining ${number(it.remaining)} of ${number(it.allocated)} ${it.unit}`
-    + (it.debt > 0 ? `, debt ${number(it.debt)} of at most ${number(it.overdraft_limit)}` : "");
-  const notes = [it.status === "ACTIVE" ? null : it.status, it.is_over_limit ? "OVER LIMIT" : null].filter(Boolean).join(" ");
-  const total = Math.max(it.allocated, it.spent + it.reserved + it.debt);
-  return element("li", {},
-    element("div", { class: "row" },
-      element("span", { class: "name" }, it.scope),
-      element("span", {}, element("span", { class: "bad" }, notes), ` ${number(it.remaining)} of ${number(it.allocated)} ${it.unit}`)),
-    bar(label, [["spent", it.spent], ["reserved", it.reserved], ["debt", it.debt]], total, "bar"),
-    element("div", { class: "quiet" }, label));
+function fill(drawn, label, values, total) {
+  set(drawn, "aria-label", label);
+  let from = 0;
+  values.forEach((value, place) => {
+    const width = total > 0 ? Math.min(100 - from, Math.max(0, (Number(value) / total) * 100)) : 0;
+    set(drawn.children[place], "x", from.toFixed(2));
+    set(drawn.children[place], "width", width.toFixed(2));
+    from += width;
+  });
 }
 
-function toggle(name, rule, active) {
-  const count = active ? `struck ${number(active.struck)} of ${number(active.calls)}` : "";
-  const made = element("button", { type: "button", role: "switch", "aria-checked": String(Boolean(active)), "data-rule": rule },
-    element("span", {}, name ?? element("code", {}, rule), name ? element("code", { class: "quiet" }, ` ${rule}`) : null),
-    element("span", { class: "quiet" }, count));
-  made.addEventListener("click", () => active
-    ? order(`faults?rule=${encodeURIComponent(rule)}`, "DELETE")
-    : order("faults", "POST", { rules: [rule] }));
+// ---- What is shown ----
+
+function makeBudget(it) {
+  return element("li", {},
+    element("div", { class: "row" },
+      element("bdi", { class: "name" }, it.scope),
+      element("span", {}, element("span", { class: "bad" }), element("span"))),
+    bar("bar", ["spent", "reserved", "debt"]),
+    element("div", { class: "quiet" }));
+}
+
+function updateBudget(shown, it) {
+  const [row, drawn, detail] = shown.children;
+  const label = `spent ${number(it.spent)}, reserved ${number(it.reserved)}, remaining ${number(it.remaining)} of ${number(it.allocated)} ${it.unit}`
+    + (it.debt > 0 ? `, debt ${number(it.debt)} of at most ${number(it.overdraft_limit)}` : "");
+  const notes = [it.status === "ACTIVE" ? "" : it.status, it.is_over_limit ? "OVER LIMIT" : ""].join(" ").trim();
+  const taken = Number(it.spent) + Number(it.reserved) + Number(it.debt);
+  const [note, rest] = row.lastElementChild.children;
+  write(note, notes);
+  write(rest, ` ${number(it.remaining)} of ${number(it.allocated)} ${it.unit}`);
+  fill(drawn, label, [it.spent, it.reserved, it.debt], Math.max(Number(it.allocated), taken));
+  write(detail, label);
+}
+
+function makeSwitch({ name, rule }) {
+  const made = element("button", { type: "button", role: "switch", "data-rule": rule },
+    element("span", {}, ...(name ? [name, " ", element("code", { class: "quiet" }, rule)] : [element("code", {}, rule)])),
+    element("span", { class: "quiet" }));
+  made.addEventListener("click", async () => {
+    // One order at a time: a second click before the first one is seen would add the rule twice.
+    if (state.ordered.has(rule)) return;
+    state.ordered.add(rule);
+    await (made.getAttribute("aria-checked") === "true"
+      ? order(`faults?rule=${encodeURIComponent(rule)}`, "DELETE")
+      : order("faults", "POST", { rules: [rule] }));
+    await nextState();
+    state.ordered.delete(rule);
+  });
   return element("li", {}, made);
 }
 
-function faults(active) {
-  const of = (rule) => active.find((fault) => fault.rule === rule);
-  const known = FAULTS.map(([name, rule]) => toggle(name, rule, of(rule)));
-  const others = active.filter((fault) => !FAULTS.some(([, rule]) => rule === fault.rule));
-  return [...known, ...others.map((fault) => toggle(null, fault.rule, fault))];
+function updateSwitch(shown, { active }) {
+  const made = shown.firstElementChild;
+  set(made, "aria-checked", String(active !== undefined));
+  write(made.lastElementChild, active ? `struck ${number(active.struck)} of ${number(active.calls)}` : "");
 }
 
-function lease(it, now) {
+function switches(active) {
+  for (const { rule } of active) {
+    if (!FAULTS.some(([, known]) => known === rule)) state.others.add(rule);
+  }
+  const all = [...FAULTS, ...[...state.others].map((rule) => [null, rule])];
+  return all.map(([name, rule]) => ({ name, rule, active: active.find((fault) => fault.rule === rule) }));
+}
+
+function makeLive(it) {
+  const lease = element("td", {}, bar("lease", ["left", "grace"]), element("span"));
+  return element("tr", {}, lease,
+    element("td", { class: "path" }, element("bdi", {}, it.scopes.at(-1) ?? "")),
+    element("td", { class: "path" }, element("bdi", {}, it.action.kind), " ", element("bdi", {}, it.action.name)),
+    element("td", { class: "number" }, `${number(it.estimate.amount)} ${it.estimate.unit}`),
+    element("td", { class: "number" }),
+    element("td", { class: "path" }, it.reservation_id));
+}
+
+function updateLive(shown, it) {
+  const [drawn, text] = shown.children[0].children;
+  const now = Date.now() + state.clockAhead;
   const left = it.expires_at_ms - now;
   const whole = Math.max(1, it.expires_at_ms - it.created_at_ms);
-  const text = left > 0 ? `${(left / 1000).toFixed(1)} s` : now <= it.grace_ends_at_ms ? "in its grace period" : "ended, not swept yet";
-  const part = left > 0 ? [["left", left]] : [["grace", whole]];
-  return [bar(text, part, whole, "lease"), text];
-}
-
-function reservation(it) {
-  const amount = `${number(it.estimate.amount)} ${it.estimate.unit}`;
-  return element("tr", {},
-    element("td", {}, ...lease(it, Date.now() + state.clockAhead)),
-    element("td", { class: "path" }, it.scopes.at(-1) ?? ""),
-    element("td", { class: "path" }, `${it.action.kind} ${it.action.name}`),
-    element("td", { class: "number" }, amount),
-    element("td", { class: "number" }, number(it.extensions)),
-    element("td", { class: "path" }, it.reservation_id));
+  const label = left > 0 ? `${(left / 1000).toFixed(1)} s` : now <= it.grace_ends_at_ms ? "in its grace period" : "ended, not swept yet";
+  fill(drawn, label, left > 0 ? [left, 0] : [0, whole], whole);
+  write(text, label);
+  write(shown.children[4], number(it.extensions));
 }
 
 function outcome(it) {
@@ -126,7 +168,7 @@ function outcome(it) {
   return [it.outcome === "DENY" ? "bad" : it.outcome === "ALLOW_WITH_CAPS" ? "doubtful" : "good", text];
 }
 
-function request(it) {
+function makeRequest({ it }) {
   const [kind, text] = outcome(it);
   const place = it.plane === "runtime" && it.operation !== "unknown" ? it.operation : `${it.method} ${it.path}`;
   const amount = it.amount !== undefined ? `${number(it.amount)} ${it.unit}`
@@ -134,61 +176,108 @@ function request(it) {
       : it.rows !== undefined ? `${it.rows} rows` : "";
   return element("tr", it.message ? { title: it.message } : {},
     element("td", {}, it.time.slice(11, 23)),
-    element("td", {}, place),
+    element("td", {}, element("bdi", {}, place)),
     element("td", { class: kind }, text),
-    element("td", { class: "path" }, it.scope ?? it.reservation_id ?? it.query ?? ""),
+    element("td", { class: "path" }, element("bdi", {}, it.scope ?? it.reservation_id ?? it.query ?? "")),
     element("td", { class: "number" }, amount),
     element("td", { class: "number" }, it.remaining === undefined ? "" : number(it.remaining)),
     element("td", {}, it.fault ?? ""),
-    element("td", { class: "path" }, it.idempotency_key ?? ""));
+    element("td", { class: "path" }, element("bdi", {}, it.idempotency_key ?? "")));
 }
 
-// Replaces the rows only if they differ, so that what is selected or focused stays so.
-function show(id, rows) {
-  const place = at(id);
-  const focused = place.contains(document.activeElement) ? document.activeElement.dataset.rule : undefined;
-  const fresh = element(place.tagName, {}, ...rows);
-  if (fresh.innerHTML === place.innerHTML) return;
-  place.replaceChildren(...rows);
-  if (focused) [...place.querySelectorAll("[data-rule]")].find((it) => it.dataset.rule === focused)?.focus();
+function draw() {
+  state.isDrawn = true;
+  const news = state.news;
+  if (news === null) return;
+  show(at("budgets"), news.budgets, (it) => `${it.scope} ${it.unit}`, makeBudget, updateBudget);
+  show(at("faults"), switches(news.faults), (it) => it.rule, makeSwitch, updateSwitch);
+  show(at("requests"), state.requests, (it) => String(it.number), makeRequest, () => {});
+  write(at("live-count"), news.live_count > news.live.length
+    ? `${number(news.live_count)}, of which the ${news.live.length} that end first` : number(news.live_count));
+  const forgotten = news.forgotten_reservations > 0 ? `, and forgotten: ${number(news.forgotten_reservations)}` : "";
+  write(at("ended"), `Reservations that have ended: ${number(news.ended_count)}${forgotten}. Events charged: ${number(news.events_applied)}.`);
+  tick();
 }
+
+function tick() {
+  if (state.news === null || state.stream === null) return;
+  write(at("clock"), new Date(Date.now() + state.clockAhead).toISOString().replace("T", " ").slice(0, 19));
+  show(at("live"), state.news.live, (it) => it.reservation_id, makeLive, updateLive);
+  // It sends something each second.
+  const silence = Date.now() - state.heardAt;
+  if (silence > 3000) connection("lost", `no news for ${Math.round(silence / 1000)} s`);
+}
+
+// ---- What comes, and what is ordered ----
+
+function ask(path, options = {}) {
+  return fetch(path, { ...options, headers: { authorization: `Bearer ${state.key}` }, cache: "no-store" });
+}
+
+// What a button does: an error is shown, and what changes arrives by the stream. Returns whether it was done.
+async function order(path, method, body) {
+  try {
+    const signal = AbortSignal.timeout(5000);
+    const answer = await ask(path, { method, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    tell(answer.ok ? "" : (await answer.json()).error);
+    return answer.ok;
+  } catch {
+    tell("The sandbox has not answered in five seconds. What was ordered may still be done.");
+    return false;
+  }
+}
+
+function tell(problem) {
+  write(at("problem"), problem);
+  at("problem").hidden = problem === "";
+}
+
+function connection(name, text) {
+  at("connection").className = name;
+  write(at("connection"), text);
+  for (const button of document.querySelectorAll("header button")) button.disabled = name !== "live";
+}
+
+const nextState = () => new Promise((heard) => state.waiting.push(heard));
 
 const EVENTS = {
   state(news) {
+    for (const heard of state.waiting.splice(0)) heard();
     state.clockAhead = news.now_ms - Date.now();
     if (state.resets !== null && state.resets !== news.resets) state.requests = [];
     state.resets = news.resets;
-    state.live = news.live;
-    state.last = news;
-    show("budgets", news.budgets.map(budget));
-    show("faults", faults(news.faults));
-    at("live-count").textContent = news.live_count > news.live.length
-      ? `${number(news.live_count)}, of which the ${news.live.length} that end first` : number(news.live_count);
-    const forgotten = news.forgotten_reservations > 0 ? `, and forgotten: ${number(news.forgotten_reservations)}` : "";
-    at("ended").textContent = `Reservations that have ended: ${number(news.ended_count)}${forgotten}. Events charged: ${number(news.events_applied)}.`;
-    tick();
+    state.news = news;
   },
   requests(news) {
-    state.requests = [...news.reverse(), ...state.requests].slice(0, 100);
-    show("requests", state.requests.map(request));
+    const first = (state.requests[0]?.number ?? 0) + 1;
+    const fresh = news.map((it, place) => ({ it, number: first + place })).reverse();
+    state.requests = [...fresh, ...state.requests].slice(0, REQUESTS);
   },
 };
 
-function tick() {
-  if (state.last === null) return;
-  at("clock").textContent = new Date(Date.now() + state.clockAhead).toISOString().replace("T", " ").slice(0, 19);
-  show("live", state.live.map(reservation));
+// Only the newest state is drawn, once the page has time for it.
+function hear(events) {
+  state.heardAt = Date.now();
+  connection("live", "live");
+  const read = events.map((event) => event.match(/^event: (\w+)\ndata: (.*)$/) ?? []);
+  const newest = read.findLastIndex(([, name]) => name === "state");
+  read.forEach(([, name, data], place) => {
+    if (name !== undefined && (name !== "state" || place === newest)) EVENTS[name]?.(parsed(data));
+  });
+  if (state.isDrawn) {
+    state.isDrawn = false;
+    requestAnimationFrame(draw);
+  }
 }
 
-// A stream of events over fetch, because EventSource sends no key.
+// A stream of events over fetch, because EventSource sends no key. Returns whether the key is the right one.
 async function listen() {
-  const answer = await ask("stream");
+  state.stream = new AbortController();
+  const answer = await ask("stream", { signal: state.stream.signal });
   if (answer.status === 401) return false;
-  state.requests = [];
-  state.resets = null;
+  [state.requests, state.resets] = [[], null];
   at("key-form").hidden = true;
   at("main").hidden = false;
-  connection("live", "live");
   tell("");
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -198,22 +287,42 @@ async function listen() {
     text += value;
     const events = text.split("\n\n");
     text = events.pop();
-    for (const event of events) {
-      const [, name, data] = event.match(/^event: (\w+)\ndata: (.*)$/) ?? [];
-      if (name) EVENTS[name]?.(JSON.parse(data));
-    }
+    if (events.length > 0) hear(events);
   }
 }
 
+// The key arrives behind the # of the address, which a browser does not send, and is then taken out of sight.
+function takeKey() {
+  if (location.hash.length > 1) {
+    let key = location.hash.slice(1);
+    try {
+      key = decodeURIComponent(key);
+    } catch {
+      // It was written as it is.
+    }
+    sessionStorage.setItem("key", key);
+    history.replaceState(null, "", location.pathname);
+  }
+  return sessionStorage.getItem("key") ?? "";
+}
+
+const visible = () => new Promise((seen) => {
+  const look = () => document.hidden ? document.addEventListener("visibilitychange", look, { once: true }) : seen();
+  look();
+});
+
 async function run() {
   for (;;) {
+    // A browser has few connections to a server, so a page that nobody sees has none.
+    await visible();
     state.key = takeKey();
     let isPermitted = true;
     try {
       isPermitted = state.key !== "" && await listen();
     } catch {
-      // It went away; it may come back.
+      // It went away, and may come back, or the page is hidden.
     }
+    state.stream = null;
     if (!isPermitted) {
       if (state.key !== "") tell("This is not the key. It is CYCLES_SANDBOX_CONTROL_KEY among the settings that the sandbox prints.");
       connection("lost", "needs the key");
@@ -222,8 +331,8 @@ async function run() {
       at("key").focus();
       return;
     }
-    connection("lost", "the sandbox is gone; looking for it");
-    await new Promise((done) => setTimeout(done, 1000));
+    connection("lost", document.hidden ? "paused" : "the sandbox is gone; looking for it");
+    await new Promise((done) => setTimeout(done, document.hidden ? 0 : 1000));
   }
 }
 
@@ -235,13 +344,15 @@ at("key-form").addEventListener("submit", (event) => {
 });
 at("fault-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  await order("faults", "POST", { rules: [at("rule").value] });
-  if (at("problem").hidden) at("rule").value = "";
+  const isDone = await order("faults", "POST", { rules: [at("rule").value] });
+  set(at("rule"), "aria-invalid", String(!isDone));
+  if (isDone) at("rule").value = "";
 });
 at("reset").addEventListener("click", () => order("reset", "POST"));
 for (const button of document.querySelectorAll("[data-advance]")) {
   button.addEventListener("click", () => order("clock", "POST", { advance_ms: Number(button.dataset.advance) }));
 }
-setInterval(tick, 200);
+document.addEventListener("visibilitychange", () => document.hidden && state.stream?.abort());
+setInterval(tick, 500);
 addEventListener("hashchange", () => location.reload());
 run();

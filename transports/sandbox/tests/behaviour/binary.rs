@@ -188,7 +188,7 @@ fn a_json_log_has_an_object_for_everything_with_the_ids_of_each_request_and_with
     program.ask(
         "POST",
         &path,
-        r#"{"idempotency_key":"very-secret","actual":{"unit":"TOKENS","amount":9}}"#,
+        r#"{"idempotency_key":"ключ very-secret\u001b","actual":{"unit":"TOKENS","amount":9}}"#,
     );
     program.ask("POST", "/v1/reservations", &reserve("order-8", 999_999_999));
     program.child.kill().unwrap();
@@ -232,7 +232,7 @@ fn a_json_log_has_an_object_for_everything_with_the_ids_of_each_request_and_with
         (&committed["fault"], &committed["reservation_id"]),
         (&"503".into(), &id.as_str().into())
     );
-    assert_eq!(committed["idempotency_key"], "[key]");
+    assert_eq!(committed["idempotency_key"], "ключ [key]\u{1b}");
     assert_eq!(
         (&denied["error"], denied["status"].as_i64()),
         (&"BUDGET_EXCEEDED".into(), Some(409))

@@ -396,7 +396,7 @@ fn a_rule_is_written_as_it_is_read() {
         "*:503",
         "commit:lose-response@1,3",
         "reserve,extend:429=7@first=3",
-        "*:delay=2000ms@for=10000ms",
+        "*:delay=2s@for=10s",
         "event:cut@p=0.25",
         "event:cut@p=0.25/9",
     ] {

@@ -90,6 +90,29 @@ fn a_person_sees_budgets_leases_and_requests_and_turns_faults_on_and_off() {
     has("ended", "ended: 1.");
     browser.wait_for("document.getElementById('live').rows.length === 0");
 
+    // While calls come in, what is being clicked stays where it is.
+    let calls = || {
+        for number in 0..400 {
+            let body = json!({
+                "idempotency_key": format!("busy-{number}"), "subject": {"tenant": "acme-corp"},
+                "action": {"kind": "k", "name": "n"}, "estimate": {"unit": "TOKENS", "amount": 1},
+            });
+            assert_eq!(call(&sandbox, "/v1/decide", &body).0, 200);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    };
+    std::thread::scope(|scope| {
+        browser.click(&switch("*:delay=2s"));
+        is_on("*:delay=2s", true);
+        sandbox.clear_faults();
+        sandbox.inject("decide:drip=1ms".parse().unwrap());
+        scope.spawn(calls);
+        is_on("decide:drip=1ms", true);
+        browser.click(&switch("decide:drip=1ms"));
+        is_on("decide:drip=1ms", false);
+    });
+    assert!(sandbox.fault_counts().is_empty());
+
     browser.enter("#rule", "commit:5O3");
     has("problem", "nothing is changed");
     browser.enter("#rule", "decide:429=3@2");
@@ -132,6 +155,24 @@ fn without_the_key_a_page_asks_for_it_and_it_finds_its_sandbox_again() {
         .unwrap();
     browser.wait_for("document.querySelector('#connection.live')");
     drop(again);
+}
+
+#[test]
+fn the_switches_of_the_page_are_rules_as_the_sandbox_writes_them() {
+    let script = include_str!("../../src/page/page.js");
+    let faults = script
+        .split("const FAULTS = [")
+        .nth(1)
+        .unwrap()
+        .split("];")
+        .next()
+        .unwrap();
+    let rules: Vec<&str> = faults.lines().filter_map(|line| line.split('"').nth(3)).collect();
+    assert_eq!(rules.len(), 8);
+    for rule in rules {
+        let parsed: cycles_sandbox::FaultRule = rule.parse().unwrap();
+        assert_eq!(parsed.to_string(), rule);
+    }
 }
 
 #[test]

@@ -350,10 +350,63 @@ fn the_file_of_the_documentation_sets_the_sandbox_up() {
             "{problem}"
         );
     }
+    for (flags, said) in [
+        (
+            ["--api-key", "cyc_live_acme_0001x"],
+            "same 14 characters as a key of acme-corp",
+        ),
+        (
+            ["--api-key", "cyc_live_rival_003"],
+            "same 14 characters as a key of rival",
+        ),
+    ] {
+        let output = run(&[&["--config", path][..], &flags].concat());
+        let problem = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code() == Some(2) && problem.contains(said),
+            "{problem}"
+        );
+    }
     let output = run(&["--config", "/nowhere.toml"]);
     assert!(
         String::from_utf8(output.stderr)
             .unwrap()
             .contains("/nowhere.toml cannot be read")
     );
+}
+
+#[test]
+fn a_tenant_without_keys_has_that_of_the_environment_or_the_default_and_a_key_that_ended_is_passed_over() {
+    let directory = cycles_conformance::TempDir::new();
+    let path = directory.path().join("cycles-sandbox.toml");
+    for (keys, variable, exported, said) in [
+        (
+            "",
+            "",
+            "cyc_live_sandbox_0123456789abcdef",
+            "CYCLES_TENANT of the environment: not used",
+        ),
+        (
+            "",
+            "from-outside",
+            "from-outside",
+            "CYCLES_API_KEY of the environment: used",
+        ),
+        (
+            r#"api_keys = [{ secret = "cyc_live_old", status = "REVOKED" }, { secret = "cyc_live_new" }]"#,
+            "from-outside",
+            "cyc_live_new",
+            "CYCLES_API_KEY of the environment: not used",
+        ),
+    ] {
+        std::fs::write(&path, format!("[[tenants]]\nid = \"acme\"\n{keys}\n")).unwrap();
+        let mut command = command(&["--port", "0", "--config", path.to_str().unwrap()]);
+        command
+            .env("CYCLES_TENANT", "elsewhere")
+            .env("CYCLES_API_KEY", variable);
+        let program = Program::of(&mut command);
+        assert_eq!(program.exports["CYCLES_API_KEY"], exported);
+        program.logged(said);
+        assert_eq!(program.ask("GET", "/v1/balances?tenant=acme", "").0, 200);
+    }
 }

@@ -1,6 +1,7 @@
 //! The configuration file: tenants with their keys and budgets, and faults, in TOML. Its names are those of the admin plane.
 //! Each error is a sentence that says where in the file it is; none quotes a key.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -9,6 +10,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::args::values::{id, usable_key};
+
+/// How much is said of what is wrong: a value may be long.
+const LONGEST: usize = 400;
 
 /// What a configuration file says.
 #[derive(Debug, Default)]
@@ -27,10 +31,29 @@ pub(crate) struct TenantSetup {
     pub(crate) budgets: Vec<Budget>,
 }
 
+impl TenantSetup {
+    /// An active tenant without keys and budgets.
+    pub(crate) fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            tenant: Tenant::new(id),
+            keys: Vec::new(),
+            budgets: Vec::new(),
+        }
+    }
+
+    /// Its first key that a client can use.
+    pub(crate) fn active_key(&self) -> Option<&str> {
+        let key = self.keys.iter().find(|key| key.is_active)?;
+        Some(&key.secret)
+    }
+}
+
 /// A key, and its secret.
 pub(crate) struct KeySetup {
     pub(crate) secret: String,
     pub(crate) key: ApiKey,
+    pub(crate) is_active: bool,
 }
 
 /// Omits the secret.
@@ -45,12 +68,23 @@ impl KeySetup {
         Self {
             secret: secret.to_owned(),
             key: ApiKey::new(secret, tenant),
+            is_active: true,
         }
+    }
+
+    /// What it is looked up by, as on the reference server.
+    pub(crate) fn prefix(&self) -> &str {
+        Self::prefix_of(&self.secret)
+    }
+
+    pub(crate) fn prefix_of(secret: &str) -> &str {
+        // Secrets are ASCII.
+        secret.get(..14).unwrap_or(secret)
     }
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a file with tenants and faults")]
 struct File {
     admin_key: Option<Spanned<String>>,
     #[serde(default)]
@@ -60,7 +94,7 @@ struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with id")]
 struct TenantTable {
     id: Spanned<String>,
     status: Option<Spanned<String>>,
@@ -75,15 +109,15 @@ struct TenantTable {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with secret")]
 struct KeyTable {
     secret: Spanned<String>,
-    permissions: Option<Vec<String>>,
+    permissions: Option<Vec<Spanned<String>>>,
     status: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with scope, unit and allocated")]
 struct BudgetTable {
     scope: Spanned<String>,
     unit: String,
@@ -107,7 +141,7 @@ impl ConfigFile {
         let file: File = toml::from_str(text).map_err(|error| {
             let at = error.span().unwrap_or_default();
             // It may quote a value, which may be a key.
-            place.problem(at.start, &without_quotes(error.message()))
+            place.problem(at.start, &without_values(error.message()))
         })?;
         let admin_key = file.admin_key.map(|key| place.secret(&key)).transpose()?;
         let faults = file
@@ -119,7 +153,7 @@ impl ConfigFile {
             faults: faults.collect::<Result<_, _>>()?,
             tenants: Vec::new(),
         };
-        let mut prefixes: Vec<String> = Vec::new();
+        let mut prefixes = BTreeSet::new();
         for table in file.tenants {
             let at = table.id.span().start;
             let tenant = place.tenant(table)?;
@@ -130,13 +164,10 @@ impl ConfigFile {
                 ));
             }
             for key in &tenant.keys {
-                // Keys are looked up by so many characters, as on the reference server.
-                let prefix: String = key.secret.chars().take(14).collect();
-                if prefixes.contains(&prefix) {
+                if !prefixes.insert(key.prefix().to_owned()) {
                     let problem = "two keys have the same first 14 characters, by which keys are looked up: let them differ";
                     return Err(place.problem(at, problem));
                 }
-                prefixes.push(prefix);
             }
             read.tenants.push(tenant);
         }
@@ -152,6 +183,7 @@ impl Place<'_> {
     fn problem(self, at: usize, problem: &str) -> String {
         let before = self.0.get(..at).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
+        let problem: String = problem.chars().take(LONGEST).collect();
         format!("line {line}: {problem}")
     }
 
@@ -173,7 +205,8 @@ impl Place<'_> {
         let found = all.iter().find(|value| name(**value) == text.get_ref());
         found.copied().ok_or_else(|| {
             let names: Vec<_> = all.iter().map(|value| name(*value)).collect();
-            let problem = format!("`{}` is not one of {}", text.get_ref(), names.join(", "));
+            // It is not quoted, because it may be a key in the wrong place.
+            let problem = format!("this is not one of {}", names.join(", "));
             self.problem(text.span().start, &problem)
         })
     }
@@ -220,13 +253,12 @@ impl Place<'_> {
         }
         let keys = table.api_keys.into_iter().map(|key| self.key(key, &id));
         let keys = keys.collect::<Result<_, _>>()?;
-        let mut budgets = Vec::new();
-        for table in table.budgets {
-            let at = table.scope.span().start;
-            budgets.push(self.budget(&table)?);
-            check_budgets(&id, &budgets, "move it to its tenant")
-                .map_err(|problem| self.problem(at, &problem))?;
-        }
+        let budgets = table.budgets.iter().map(|table| self.budget(table));
+        let budgets: Vec<Budget> = budgets.collect::<Result<_, _>>()?;
+        check_budgets(&id, &budgets, "move it to its tenant").map_err(|(place, problem)| {
+            let wrong = table.budgets.get(place);
+            self.problem(wrong.map_or(at, |budget| budget.scope.span().start), &problem)
+        })?;
         Ok(TenantSetup {
             id,
             tenant,
@@ -238,11 +270,19 @@ impl Place<'_> {
     fn key(self, table: KeyTable, tenant: &str) -> Result<KeySetup, String> {
         let mut key = KeySetup::new(&self.secret(&table.secret)?, tenant);
         if let Some(permissions) = table.permissions {
+            let is_known = |name: &Spanned<String>| ApiKey::PERMISSIONS.contains(&name.get_ref().as_str());
+            if let Some(unknown) = permissions.iter().find(|name| !is_known(name)) {
+                let problem = format!("this is not one of {}", ApiKey::PERMISSIONS.join(", "));
+                return Err(self.problem(unknown.span().start, &problem));
+            }
+            let permissions = permissions.into_iter().map(Spanned::into_inner);
             key.key = key.key.permissions(permissions);
         }
         if let Some(status) = &table.status {
             let all = [KeyStatus::Active, KeyStatus::Revoked, KeyStatus::Expired];
-            key.key = key.key.status(self.one_of(status, &all, KeyStatus::name)?);
+            let status = self.one_of(status, &all, KeyStatus::name)?;
+            key.is_active = status == KeyStatus::Active;
+            key.key = key.key.status(status);
         }
         Ok(key)
     }
@@ -267,32 +307,46 @@ impl Place<'_> {
 }
 
 /// Checks that every budget belongs to the tenant and that no scope and unit is given twice. `or` is what else to do with a
-/// budget of another tenant.
-pub(crate) fn check_budgets(tenant: &str, budgets: &[Budget], or: &str) -> Result<(), String> {
+/// budget of another tenant. The error has the place of the budget that is wrong.
+pub(crate) fn check_budgets(tenant: &str, budgets: &[Budget], or: &str) -> Result<(), (usize, String)> {
     let root = format!("tenant:{}", tenant.to_lowercase());
     let below = format!("{root}/");
+    let mut seen = BTreeSet::new();
     for (place, budget) in budgets.iter().enumerate() {
-        let (scope, unit) = (budget.scope(), budget.unit());
-        if scope != root && !scope.starts_with(&below) {
-            return Err(format!(
+        let (scope, unit) = (budget.scope(), budget.unit().name());
+        let problem = if scope != root && !scope.starts_with(&below) {
+            format!(
                 "a budget is for {scope}, but the tenant is {tenant}: begin the scope with {root}, or {or}"
-            ));
-        }
-        let mut earlier = budgets.iter().take(place);
-        if earlier.any(|earlier| (earlier.scope(), earlier.unit()) == (scope, unit)) {
-            let unit = unit.name();
-            return Err(format!(
-                "a budget is given twice for {unit} on {scope}: give each scope and unit once"
-            ));
-        }
+            )
+        } else if !seen.insert((scope, unit)) {
+            format!("a budget is given twice for {unit} on {scope}: give each scope and unit once")
+        } else {
+            continue;
+        };
+        return Err((place, problem));
     }
     Ok(())
 }
 
-/// Leaves out what is between double quotes.
-fn without_quotes(text: &str) -> String {
-    let outside = text.split('"').step_by(2);
-    outside.collect::<Vec<_>>().join("\"…\"")
+/// The text without the values that it quotes, because one may be a key. It keeps the names of members.
+fn without_values(text: &str) -> String {
+    let is_of_value = text.starts_with("invalid type") || text.starts_with("invalid value");
+    let mark = if is_of_value && !text.contains('"') {
+        '`'
+    } else {
+        '"'
+    };
+    let parts: Vec<&str> = text.split(mark).collect();
+    let shown = if parts.len().is_multiple_of(2) {
+        // A mark that is meant as it is.
+        text.to_owned()
+    } else {
+        let outside = parts.into_iter().step_by(2);
+        outside.collect::<Vec<_>>().join(&format!("{mark}…{mark}"))
+    };
+    let words = shown.split(' ');
+    let words = words.map(|word| if word.contains("cyc_") { "`…`" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -341,6 +395,29 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_the_wrong_kind_is_not_repeated() {
+        for value in ["987654321", "98765.4321", "9876-04-03"] {
+            let text = format!("[[tenants]]\nid = \"acme\"\napi_keys = [{{ secret = {value} }}]");
+            let problem = ConfigFile::parse(&text).map(|_| ()).unwrap_err();
+            assert!(
+                problem.contains("expected a string") && !problem.contains("9876"),
+                "{problem}"
+            );
+        }
+    }
+
+    #[test]
+    fn thousands_of_budgets_are_read_at_once() {
+        let mut text = "[[tenants]]\nid = \"acme\"\n".to_owned();
+        for number in 0..20_000 {
+            text.push_str(&format!(
+                "[[tenants.budgets]]\nscope = \"tenant:acme/agent:a{number}\"\nunit = \"TOKENS\"\nallocated = 1\n"
+            ));
+        }
+        assert_eq!(ConfigFile::parse(&text).unwrap().tenants[0].budgets.len(), 20_000);
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_line_and_without_a_key() {
         for (text, line, said) in [
             ("tenents = []", 1, "unknown field"),
@@ -348,7 +425,7 @@ mod tests {
             ("\n\nfaults = 3", 3, "sequence"),
             ("[[tenants]]\nid = \"A\"", 2, "`A` is not a tenant id"),
             (
-                "[[tenants]]\nid = \"acme\"\nstatus = \"OPEN\"",
+                "[[tenants]]\nid = \"acme\"\nstatus = \"OPEN hidden\"",
                 3,
                 "ACTIVE, SUSPENDED, CLOSED",
             ),
@@ -363,23 +440,38 @@ mod tests {
                 "from 1000 to 86400000",
             ),
             (
-                "[[tenants]]\nid = \"acme\"\napi_keys = [\"cyc_live_secret\"]",
+                "[[tenants]]\nid = \"acme\"\napi_keys = [\"cyc_live_hidden\"]",
                 3,
                 "expected",
             ),
             (
-                "[[tenants]]\nid = \"acme\"\napi_keys = \"cyc_live_secret\"",
+                "[[tenants]]\nid = \"acme\"\napi_keys = \"cyc_live_hidden\"",
                 3,
                 "expected a sequence",
             ),
             (
-                "[[tenants]]\nid = \"acme\"\napi_keys = [{ secret = \"secret\u{e9}\" }]",
+                "[[tenants]]\nid = \"acme\"\napi_keys = [{ secret = \"hidden\u{e9}\" }]",
                 3,
                 "ASCII",
             ),
-            ("admin_key = \"secret\\u0000\"", 1, "ASCII"),
             (
-                "[[tenants]]\nid = \"acme\"\napi_keys = [{ secret = \"cyc_live_secret_1\" }, { secret = \"cyc_live_secret_2\" }]",
+                "[[tenants]]\nid = \"acme\"\napi_keys = [{ secret = 1111hidden }]",
+                3,
+                "",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\ncyc_live_hidden = 1",
+                3,
+                "unknown field",
+            ),
+            (
+                "[[tenants]]\nid = \"acme\"\napi_keys = [{ secret = \"a\", permissions = [\"hidden\"] }]",
+                3,
+                "budgets:write",
+            ),
+            ("admin_key = \"hidden\\u0000\"", 1, "ASCII"),
+            (
+                "[[tenants]]\nid = \"acme\"\napi_keys = [{ secret = \"cyc_live_hidden_1\" }, { secret = \"cyc_live_hidden_2\" }]",
                 2,
                 "first 14 characters",
             ),
@@ -410,7 +502,7 @@ mod tests {
                 "{text}: {problem}"
             );
             assert!(problem.contains(said), "{text}: {problem}");
-            assert!(!problem.contains("secret"), "{text}: {problem}");
+            assert!(!problem.contains("hidden"), "{text}: {problem}");
         }
     }
 }

@@ -46,7 +46,7 @@ impl Log {
     pub(crate) fn write(&self, exchange: &Exchange<'_>) {
         let seen = exchange.summary();
         let line = match self.format {
-            LogFormat::Text => self.line(&seen),
+            LogFormat::Text => self.line(&printable(seen)),
             // Nothing in it can fail to be written.
             LogFormat::Json => serde_json::to_string(&seen).unwrap_or_default() + "\n",
         };
@@ -58,10 +58,9 @@ impl Log {
             .time
             .split_once('T')
             .map_or(seen.time.as_str(), |(_, time)| time);
-        let operation = if seen.plane == "runtime" {
-            seen.operation
-        } else {
-            seen.plane
+        let operation = match seen.operation {
+            Some(operation) if seen.plane == "runtime" => operation,
+            Some(_) | None => seen.plane,
         };
         let mut line = self.paint("2", time_of_day);
         line.push_str(&format!(" {operation:<8}"));
@@ -91,6 +90,27 @@ impl Log {
     }
 }
 
+/// Without what a terminal would obey, or could not show.
+fn printable(mut seen: Summary) -> Summary {
+    let texts = [
+        Some(&mut seen.path),
+        seen.query.as_mut(),
+        seen.outcome.as_mut(),
+        seen.reason_code.as_mut(),
+        seen.error.as_mut(),
+        seen.scope.as_mut(),
+        seen.unit.as_mut(),
+        seen.remaining_scope.as_mut(),
+    ];
+    for text in texts.into_iter().flatten() {
+        *text = text
+            .chars()
+            .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
+            .collect();
+    }
+    seen
+}
+
 impl Severity {
     const fn code(self) -> &'static str {
         match self {
@@ -103,10 +123,10 @@ impl Severity {
 
 /// The scope, or whatever else identifies the object of the request.
 fn place(seen: &Summary) -> String {
-    if seen.plane != "runtime" || seen.operation == "unknown" {
+    if seen.plane != "runtime" || seen.operation == Some("unknown") {
         return format!("{} {}", seen.method, seen.path);
     }
-    if matches!(seen.operation, "balances" | "list") {
+    if matches!(seen.operation, Some("balances" | "list")) {
         return seen.query.clone().unwrap_or_default();
     }
     // Requests without a scope have an id in the path; probes have neither.
@@ -165,7 +185,7 @@ fn remaining(seen: &Summary) -> Option<String> {
 }
 
 /// The lines that announce the server.
-pub(crate) fn banner(sandbox: &Sandbox, variables: &[&str]) -> Vec<String> {
+pub(crate) fn banner(sandbox: &Sandbox, variables: &[String]) -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     let (tenant, url) = (sandbox.tenant(), sandbox.base_url());
     let mut lines = vec![format!(
@@ -182,10 +202,7 @@ pub(crate) fn banner(sandbox: &Sandbox, variables: &[&str]) -> Vec<String> {
             .control_url()
             .map(|url| format!("  control plane at {url}")),
     );
-    if !variables.is_empty() {
-        let names = variables.join(" and ");
-        lines.push(format!("  {names} of the environment: used"));
-    }
+    lines.extend(variables.iter().map(|line| format!("  {line}")));
     lines
 }
 

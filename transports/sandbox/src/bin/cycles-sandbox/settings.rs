@@ -17,17 +17,19 @@ pub(crate) struct Settings {
     admin_url: Option<String>,
     /// URL and key of the control plane.
     control: Option<(String, String)>,
+    page_url: Option<String>,
 }
 
 impl Settings {
     /// All variables that it may set.
-    pub(crate) const NAMES: [&str; 6] = [
+    pub(crate) const NAMES: [&str; 7] = [
         "CYCLES_BASE_URL",
         "CYCLES_API_KEY",
         "CYCLES_TENANT",
         "CYCLES_SANDBOX_ADMIN_URL",
         "CYCLES_SANDBOX_CONTROL_URL",
         "CYCLES_SANDBOX_CONTROL_KEY",
+        "CYCLES_SANDBOX_PAGE_URL",
     ];
 
     pub(crate) fn of(sandbox: &Sandbox) -> Self {
@@ -39,6 +41,7 @@ impl Settings {
             control: sandbox
                 .control_url()
                 .zip(sandbox.control_key().map(str::to_owned)),
+            page_url: sandbox.page_url(),
         }
     }
 
@@ -56,6 +59,9 @@ impl Settings {
             variables.push(("CYCLES_SANDBOX_CONTROL_URL", url));
             variables.push(("CYCLES_SANDBOX_CONTROL_KEY", key));
         }
+        if let Some(url) = &self.page_url {
+            variables.push(("CYCLES_SANDBOX_PAGE_URL", url));
+        }
         variables
     }
 
@@ -71,6 +77,7 @@ impl Settings {
                     "admin_url": self.admin_url,
                     "control_url": self.control.as_ref().map(|(url, _)| url),
                     "control_key": self.control.as_ref().map(|(_, key)| key),
+                    "page_url": self.page_url,
                     "pid": std::process::id(),
                 });
                 format!("{object}\n")

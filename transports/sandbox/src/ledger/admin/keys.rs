@@ -17,36 +17,6 @@ use crate::ledger::wire_enums::{KeyStatus, TenantStatus};
 /// The lifetime of a key without `expires_at`: 90 days.
 const DEFAULT_LIFETIME_MS: i64 = 90 * 86_400_000;
 
-const PERMISSIONS: [&str; 27] = [
-    "reservations:create",
-    "reservations:commit",
-    "reservations:release",
-    "reservations:extend",
-    "reservations:list",
-    "balances:read",
-    "budgets:read",
-    "budgets:write",
-    "policies:read",
-    "policies:write",
-    "webhooks:read",
-    "webhooks:write",
-    "events:read",
-    "admin:read",
-    "admin:write",
-    "admin:tenants:read",
-    "admin:tenants:write",
-    "admin:budgets:read",
-    "admin:budgets:write",
-    "admin:policies:read",
-    "admin:policies:write",
-    "admin:apikeys:read",
-    "admin:apikeys:write",
-    "admin:webhooks:read",
-    "admin:webhooks:write",
-    "admin:events:read",
-    "admin:audit:read",
-];
-
 #[derive(Debug)]
 struct NewKey {
     tenant: String,
@@ -199,7 +169,7 @@ fn known_permissions(asked: Option<Vec<Option<String>>>) -> Result<Vec<String>, 
         return Ok(ApiKey::DEFAULT_PERMISSIONS.map(str::to_owned).to_vec());
     };
     let known = asked.into_iter().map(|permission| match permission {
-        Some(permission) if PERMISSIONS.contains(&permission.as_str()) => Ok(permission),
+        Some(permission) if ApiKey::PERMISSIONS.contains(&permission.as_str()) => Ok(permission),
         Some(unknown) => Err(AdminRefusal::invalid(format!("{unknown} is not a permission"))),
         None => Err(AdminRefusal::invalid("null is not a permission")),
     });

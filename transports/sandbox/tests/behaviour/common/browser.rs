@@ -108,9 +108,22 @@ impl Browser {
         }
     }
 
-    /// Clicks what a selector names, as a person does.
+    /// Clicks what a selector names, as a person does: the button is down for a while.
     pub fn click(&self, selector: &str) {
-        self.at(selector, "click", &json!({}));
+        let place = self.element(selector);
+        let place = json!({"element-6066-11e4-a52e-4f735466cecf": place});
+        let actions = json!([{"type": "pointer", "id": "mouse", "actions": [
+            {"type": "pointerMove", "origin": place, "x": 0, "y": 0, "duration": 0},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pause", "duration": 150},
+            {"type": "pointerUp", "button": 0},
+        ]}]);
+        let path = format!("/session/{}/actions", self.session);
+        self.value(&format!(
+            "document.querySelector({}).scrollIntoView({{block: 'center'}})",
+            json!(selector)
+        ));
+        self.order("POST", &path, &json!({"actions": actions}));
     }
 
     /// Types into what a selector names, in place of what is there, and presses Enter.
@@ -120,15 +133,20 @@ impl Browser {
     }
 
     fn at(&self, selector: &str, action: &str, body: &Value) {
-        let query = json!({"using": "css selector", "value": selector});
-        let found = self.order("POST", &format!("/session/{}/element", self.session), &query);
-        let (_, id) = found.as_object().unwrap().iter().next().unwrap();
         let path = format!(
             "/session/{}/element/{}/{action}",
             self.session,
-            id.as_str().unwrap()
+            self.element(selector)
         );
         self.order("POST", &path, body);
+    }
+
+    /// The id of an element.
+    fn element(&self, selector: &str) -> String {
+        let query = json!({"using": "css selector", "value": selector});
+        let found = self.order("POST", &format!("/session/{}/element", self.session), &query);
+        let (_, id) = found.as_object().unwrap().iter().next().unwrap();
+        id.as_str().unwrap().to_owned()
     }
 }
 

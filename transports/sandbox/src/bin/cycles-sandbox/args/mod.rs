@@ -1,21 +1,21 @@
 //! The command line. Each error is a sentence that also says how to fix it.
 
+mod tenants;
 pub(crate) mod values;
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use cycles_sandbox::{
-    Budget, CorsOrigin, DEFAULT_API_KEY, DEFAULT_TENANT, FaultRule, Tenant, default_budgets,
-};
+use cycles_sandbox::{Budget, CorsOrigin, FaultRule};
 use lexopt::{Arg, Parser};
 
+use self::tenants::Flags;
 use self::values::{
     address, count, file_name, format_named, id, key, log_format_named, loopback, once, parsed, port_number,
-    sentence, set, usable_key, value,
+    sentence, value,
 };
-use crate::config_file::{ConfigFile, KeySetup, TenantSetup, check_budgets};
+use crate::config_file::{ConfigFile, TenantSetup};
 use crate::log::LogFormat;
 
 pub(crate) const DEFAULT_ADMIN_KEY: &str = "admin-bootstrap-key";
@@ -106,8 +106,8 @@ pub(crate) struct Args {
     pub(crate) log: LogFormat,
     pub(crate) quiet: bool,
     pub(crate) exit_with_parent: bool,
-    /// The variables of the environment that are used.
-    pub(crate) variables: Vec<&'static str>,
+    /// What was made of the variables of the environment, in a line each.
+    pub(crate) variables: Vec<String>,
     /// The command to run, and its arguments.
     pub(crate) command: Option<(OsString, Vec<OsString>)>,
 }
@@ -220,53 +220,25 @@ pub(crate) fn parse(
                 .to_owned(),
         );
     }
-    if log.is_some() && quiet {
-        return Err("--log and --quiet are both given: give one of them".to_owned());
-    }
     let default_port = if command.is_some() { 0 } else { 7878 };
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(default_port)));
     let file = config
         .map(|file| ConfigFile::read(&file))
         .transpose()?
         .unwrap_or_default();
-    let mut variables = Vec::new();
-    let mut tenants = file.tenants;
-    let (tenant, api_key) = if tenants.is_empty() {
-        let tenant = match tenant {
-            Some(tenant) => tenant,
-            None => match set("CYCLES_TENANT", &variable, &mut variables)? {
-                Some(text) => id("CYCLES_TENANT", text)?,
-                None => DEFAULT_TENANT.to_owned(),
-            },
-        };
-        let api_key = match api_key {
-            Some(api_key) => api_key,
-            None => match set("CYCLES_API_KEY", &variable, &mut variables)? {
-                Some(text) => usable_key("CYCLES_API_KEY", text)?,
-                None => DEFAULT_API_KEY.to_owned(),
-            },
-        };
-        if budgets.is_empty() {
-            budgets.extend(default_budgets(&tenant));
-        }
-        tenants.push(TenantSetup {
-            tenant: Tenant::new(tenant.as_str()),
-            keys: Vec::new(),
-            budgets: Vec::new(),
-            id: tenant.clone(),
-        });
-        (tenant, Some(api_key))
-    } else {
-        (tenant.unwrap_or_else(|| tenants[0].id.clone()), api_key)
+    let flags = Flags {
+        tenant,
+        api_key,
+        budgets,
     };
-    let api_key = add_to(&mut tenants, &tenant, api_key, budgets)?;
+    let resolved = tenants::resolve(flags, file.tenants, variable)?;
     let faults = file.faults.into_iter().chain(faults).collect();
     let admin_key = admin_key.or(file.admin_key);
     Ok(Command::Serve(Box::new(Args {
         listen: listen.unwrap_or(local),
-        tenant,
-        api_key,
-        tenants,
+        tenant: resolved.tenant,
+        api_key: resolved.api_key,
+        tenants: resolved.tenants,
         admin_listen,
         admin_key: admin_key.unwrap_or_else(|| DEFAULT_ADMIN_KEY.to_owned()),
         faults,
@@ -279,36 +251,10 @@ pub(crate) fn parse(
         env_file,
         log: log.unwrap_or(LogFormat::Text),
         quiet,
-        variables,
+        variables: resolved.variables,
         exit_with_parent: exit_with_parent || (command.is_some() && cfg!(unix)),
         command,
     })))
-}
-
-/// Adds what flags say of the tenant of which the settings are. Returns the key for the settings.
-fn add_to(
-    tenants: &mut [TenantSetup],
-    id: &str,
-    api_key: Option<String>,
-    budgets: Vec<Budget>,
-) -> Result<String, String> {
-    let Some(tenant) = tenants.iter_mut().find(|tenant| tenant.id == id) else {
-        return Err(format!(
-            "--tenant: the configuration file has no tenant {id}: add it there, or name one that is"
-        ));
-    };
-    check_budgets(id, &budgets, "give another --tenant").map_err(|problem| format!("--budget: {problem}"))?;
-    for budget in budgets {
-        let is_other = |other: &Budget| (other.scope(), other.unit()) != (budget.scope(), budget.unit());
-        tenant.budgets.retain(is_other);
-        tenant.budgets.push(budget);
-    }
-    if let Some(secret) = api_key {
-        tenant.keys.retain(|key| key.secret != secret);
-        tenant.keys.insert(0, KeySetup::new(&secret, id));
-    }
-    let first = tenant.keys.first().map(|key| key.secret.clone());
-    first.ok_or_else(|| format!("the tenant {id} has no key for clients: give it api_keys, or say --api-key"))
 }
 
 #[cfg(test)]

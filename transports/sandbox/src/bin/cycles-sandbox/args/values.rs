@@ -1,6 +1,5 @@
 //! The values of flags, each with the sentence that says what is wrong with it.
 
-use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -90,22 +89,6 @@ pub(super) fn log_format_named(parser: &mut Parser) -> Result<LogFormat, String>
         "json" => Ok(LogFormat::Json),
         other => Err(format!("--log: `{other}` is not a format: use text or json")),
     }
-}
-
-/// The value of an environment variable, unless it is missing or empty. One that has a value is added to `used`.
-pub(super) fn set(
-    name: &'static str,
-    variable: impl Fn(&str) -> Option<OsString>,
-    used: &mut Vec<&'static str>,
-) -> Result<Option<String>, String> {
-    let Some(value) = variable(name).filter(|value| !value.is_empty()) else {
-        return Ok(None);
-    };
-    used.push(name);
-    let value = value.into_string();
-    value
-        .map(Some)
-        .map_err(|_| format!("{name} of the environment is not UTF-8: correct or unset it"))
 }
 
 /// Checks a tenant id, within the protocol's limits for a subject level.
