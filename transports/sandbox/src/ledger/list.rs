@@ -37,11 +37,21 @@ impl Ledger {
         };
         let cursor = params.non_blank("cursor");
         if key.is_some() || direction.is_some() {
+            // What is not asked for is as on the page before.
+            let boundary = cursor.map(read_sorted_cursor).transpose()?;
+            let before = boundary.as_ref();
+            let key = key.map_or_else(
+                || before.map(|it| read_sort_key(&it.sb)).transpose(),
+                |key| Ok(Some(key)),
+            )?;
+            let direction = direction.map_or_else(
+                || before.map(|it| read_direction(&it.sd)).transpose(),
+                |direction| Ok(Some(direction)),
+            )?;
             let order = Order {
                 key: key.unwrap_or(SortKey::CreatedAt),
                 direction: direction.unwrap_or(Direction::Descending),
             };
-            let boundary = cursor.map(read_sorted_cursor).transpose()?;
             self.sorted(&page, order, boundary)
         } else if let Some(boundary) = cursor.and_then(SortedCursor::decode) {
             let order = Order {
@@ -68,7 +78,7 @@ impl Ledger {
     }
 
     fn sorted(&self, page: &Page, order: Order, boundary: Option<SortedCursor>) -> Result<Reply, Refusal> {
-        let filter_hash = format!("{:016x}", cursor::hash(&format!("{:?}", page.filters)));
+        let filter_hash = format!("{:016x}", cursor::hash(&page.filters.bound_to));
         let (sort_by, sort_dir) = (order.key.wire_name(), order.direction.wire_name());
         let start = match &boundary {
             None => None,
@@ -114,8 +124,7 @@ impl Page {
     }
 }
 
-/// The conditions that a row must meet. Sorted cursors are bound to its `Debug` text.
-#[derive(Debug)]
+/// The conditions that a row must meet.
 struct Filters {
     tenant: String,
     idempotency_key: Option<String>,
@@ -124,6 +133,8 @@ struct Filters {
     segments: Vec<String>,
     /// On creation, expiry and settlement.
     windows: [Window; 3],
+    /// What sorted cursors are bound to: the conditions as they were sent, without blank ones.
+    bound_to: String,
 }
 
 impl Filters {
@@ -134,6 +145,9 @@ impl Filters {
         windows: [Window; 3],
     ) -> Self {
         let levels = LEVELS.iter().filter(|level| **level != "tenant");
+        let sent = LEVELS.iter().chain(&["idempotency_key"]);
+        let sent: Vec<_> = sent.map(|name| params.non_blank(name)).collect();
+        let bound_to = format!("{tenant} {status:?} {windows:?} {sent:?}");
         let segments = levels.filter_map(|level| Some(scope::segment(level, params.get(level)?)));
         Self {
             tenant,
@@ -141,6 +155,7 @@ impl Filters {
             status,
             segments: segments.collect(),
             windows,
+            bound_to,
         }
     }
 

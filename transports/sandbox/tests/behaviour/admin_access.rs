@@ -249,6 +249,23 @@ fn a_scope_filter_refuses_what_is_outside_it_but_not_the_whole_list() {
 }
 
 #[test]
+fn a_scope_filter_of_nothing_but_blanks_refuses_every_scope() {
+    let mut desk = five_budgets();
+    for filter in [json!([""]), json!([null])] {
+        let body = json!({
+            "tenant_id": "acme", "name": "none", "permissions": ["budgets:read"], "scope_filter": filter,
+        });
+        let made = admin(&mut desk, "POST", "/v1/admin/api-keys", &body);
+        let key = made.body["key_secret"].as_str().unwrap();
+        assert_eq!(
+            get_as(&mut desk, key, LOOKUP).fault(),
+            (403, "FORBIDDEN"),
+            "{filter}"
+        );
+    }
+}
+
+#[test]
 fn methods_that_a_path_does_not_have_are_refused_with_those_that_it_has() {
     let mut desk = five_budgets();
     for (method, path, allowed) in [
@@ -262,6 +279,9 @@ fn methods_that_a_path_does_not_have_are_refused_with_those_that_it_has() {
         assert_eq!(refused.fault(), (405, "INVALID_REQUEST"), "{path}");
         assert_eq!(refused.header("allow"), Some(allowed), "{path}");
     }
+    // Before any key is looked at.
+    let refused = get_as(&mut desk, "cyc_live_nobody_00", "/v1/admin/budgets/fund");
+    assert_eq!(refused.fault(), (405, "INVALID_REQUEST"));
     let refused = get_as(&mut desk, READER, "/v1/admin/budgets/fund");
     assert_eq!(refused.header("allow"), Some("POST"));
     let headed = admin(&mut desk, "HEAD", "/v1/admin/tenants", &Value::Null);

@@ -115,7 +115,6 @@ fn queries_that_no_list_understands_are_refused() {
     for path in ["/v1/admin/tenants", "/v1/admin/api-keys", "/v1/admin/budgets"] {
         for query in [
             "status=active",
-            "status=%20",
             "limit=many",
             "limit=1.5",
             "sort_by=colour",
@@ -130,8 +129,9 @@ fn queries_that_no_list_understands_are_refused() {
             let refused = get(&mut desk, &format!("{path}?{query}"));
             assert_eq!(refused.fault(), (400, "INVALID_REQUEST"), "{path}?{query}");
         }
-        let fits = get(&mut desk, &format!("{path}?search=%20{}%20", "x".repeat(128)));
-        assert_eq!(fits.status, 200);
+        for query in [&format!("search=%20{}%20", "x".repeat(128)), "status=%20"] {
+            assert_eq!(get(&mut desk, &format!("{path}?{query}")).status, 200, "{query}");
+        }
     }
     for query in [
         "unit=tokens",

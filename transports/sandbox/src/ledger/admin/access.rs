@@ -117,13 +117,11 @@ fn check_tenant(
             format!("This API key lacks the permission {asked}"),
         ));
     }
-    let filters = key.record.scope_filter.iter().flatten().flatten();
+    // A blank one matches no segment, but it counts: with nothing else, everything is refused.
+    let filters = key.record.scope_filter.iter().flatten();
     Ok(Operator::Tenant {
         id: key.tenant.clone(),
-        scope_filter: filters
-            .filter(|filter| !filter.trim().is_empty())
-            .cloned()
-            .collect(),
+        scope_filter: filters.map(|filter| filter.clone().unwrap_or_default()).collect(),
     })
 }
 

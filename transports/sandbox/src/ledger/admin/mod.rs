@@ -47,13 +47,12 @@ enum Call {
     Freeze,
     Unfreeze,
     Health,
-    /// The path exists, but accepts only these methods.
-    OnlyBy(&'static str),
     Unknown,
 }
 
 impl Call {
-    fn of(method: &Method, path: &str) -> Self {
+    /// The call, or the refusal of a method that its path does not have.
+    fn of(method: &Method, path: &str) -> Result<Self, AdminRefusal> {
         let segments: Vec<_> = path.split('/').skip(1).collect();
         let id = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         // The HTTP server omits the body of the answer.
@@ -62,37 +61,39 @@ impl Call {
         } else {
             method.as_str()
         };
-        match (method, segments.as_slice()) {
+        Ok(match (method, segments.as_slice()) {
             ("GET", ["v1", "admin", "tenants"]) => Self::ListTenants,
             ("POST", ["v1", "admin", "tenants"]) => Self::CreateTenant,
-            (_, ["v1", "admin", "tenants"]) => Self::OnlyBy("GET, POST"),
+            (_, ["v1", "admin", "tenants"]) => return Err(AdminRefusal::method("GET, POST")),
             (_, ["v1", "admin", "tenants" | "api-keys", ""]) => Self::Unknown,
             ("GET", ["v1", "admin", "tenants", tenant]) => Self::GetTenant(id(tenant)),
             ("PATCH", ["v1", "admin", "tenants", tenant]) => Self::UpdateTenant(id(tenant)),
-            (_, ["v1", "admin", "tenants", _]) => Self::OnlyBy("GET, PATCH"),
+            (_, ["v1", "admin", "tenants", _]) => return Err(AdminRefusal::method("GET, PATCH")),
             ("GET", ["v1", "admin", "api-keys"]) => Self::ListKeys,
             ("POST", ["v1", "admin", "api-keys"]) => Self::CreateKey,
-            (_, ["v1", "admin", "api-keys"]) => Self::OnlyBy("GET, POST"),
+            (_, ["v1", "admin", "api-keys"]) => return Err(AdminRefusal::method("GET, POST")),
             ("DELETE", ["v1", "admin", "api-keys", key]) => Self::RevokeKey(id(key)),
-            (_, ["v1", "admin", "api-keys", _]) => Self::OnlyBy("DELETE"),
+            (_, ["v1", "admin", "api-keys", _]) => return Err(AdminRefusal::method("DELETE")),
             ("GET", ["v1", "admin", "budgets"]) => Self::ListBudgets,
             ("POST", ["v1", "admin", "budgets"]) => Self::CreateBudget,
             ("PATCH", ["v1", "admin", "budgets"]) => Self::UpdateBudget,
-            (_, ["v1", "admin", "budgets"]) => Self::OnlyBy("GET, PATCH, POST"),
+            (_, ["v1", "admin", "budgets"]) => return Err(AdminRefusal::method("GET, PATCH, POST")),
             ("GET", ["v1", "admin", "budgets", "lookup"]) => Self::LookUpBudget,
-            (_, ["v1", "admin", "budgets", "lookup"]) => Self::OnlyBy("GET"),
+            (_, ["v1", "admin", "budgets", "lookup"]) => return Err(AdminRefusal::method("GET")),
             ("POST", ["v1", "admin", "budgets", "fund"]) => Self::Fund,
             ("POST", ["v1", "admin", "budgets", "freeze"]) => Self::Freeze,
             ("POST", ["v1", "admin", "budgets", "unfreeze"]) => Self::Unfreeze,
-            (_, ["v1", "admin", "budgets", "fund" | "freeze" | "unfreeze"]) => Self::OnlyBy("POST"),
+            (_, ["v1", "admin", "budgets", "fund" | "freeze" | "unfreeze"]) => {
+                return Err(AdminRefusal::method("POST"));
+            }
             ("GET", ["actuator", "health"] | ["actuator", "health", "liveness" | "readiness"]) => {
                 Self::Health
             }
             (_, ["actuator", "health"] | ["actuator", "health", "liveness" | "readiness"]) => {
-                Self::OnlyBy("GET")
+                return Err(AdminRefusal::method("GET"));
             }
             _ => Self::Unknown,
-        }
+        })
     }
 }
 
@@ -136,8 +137,9 @@ impl Ledger {
 
     fn administer(&mut self, now: i64, secret: [u8; 24], request: &Request<Bytes>) -> Done {
         let path = request.uri().path();
+        let call = Call::of(request.method(), path)?;
         let operator = Operator::of(self, now, request.method(), path, request.headers())?;
-        match Call::of(request.method(), path) {
+        match call {
             Call::ListTenants => self.list_tenants(request.uri()),
             Call::CreateTenant => self.create_tenant(now, request),
             Call::GetTenant(id) => self.get_tenant(&id),
@@ -153,7 +155,6 @@ impl Ledger {
             Call::Freeze => self.freeze_budget(now, request),
             Call::Unfreeze => self.unfreeze_budget(now, request),
             Call::Health => Ok((StatusCode::OK, public::health()?.body)),
-            Call::OnlyBy(methods) => Err(AdminRefusal::method(methods)),
             Call::Unknown => Err(AdminRefusal::internal()),
         }
     }

@@ -36,9 +36,13 @@ pub(super) fn budget(params: &Params) -> Result<(String, Unit), AdminRefusal> {
     Ok((scope.to_owned(), unit))
 }
 
-/// A query parameter that is one of the names of a vocabulary.
+/// A query parameter that is one of the names of a vocabulary; a blank one counts as absent.
 pub(super) fn choice<T: Named>(params: &Params, name: &str) -> Result<Option<T>, AdminRefusal> {
-    parameter(params, name, |text| T::from_name(text.trim()))
+    let choice = parameter(params, name, |text| match text.trim() {
+        "" => Some(None),
+        text => T::from_name(text).map(Some),
+    })?;
+    Ok(choice.flatten())
 }
 
 /// A query parameter that is on or off; a blank one counts as absent.
@@ -52,11 +56,17 @@ pub(super) fn flag(params: &Params, name: &str) -> Result<Option<bool>, AdminRef
     Ok(flag.flatten())
 }
 
-/// A query parameter that is a finite number.
+/// A query parameter that is a finite number; a blank one counts as absent.
 pub(super) fn number(params: &Params, name: &str) -> Result<Option<f64>, AdminRefusal> {
-    parameter(params, name, |text| {
-        text.trim().parse().ok().filter(|number: &f64| number.is_finite())
-    })
+    let number = parameter(params, name, |text| match text.trim() {
+        "" => Some(None),
+        text => text
+            .parse()
+            .ok()
+            .filter(|number: &f64| number.is_finite())
+            .map(Some),
+    })?;
+    Ok(number.flatten())
 }
 
 /// The number of rows of a page: 50 by default, and the nearest of 1 to 100 instead of any other.

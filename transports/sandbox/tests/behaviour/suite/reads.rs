@@ -323,6 +323,36 @@ fn sorted_pages_are_exact_and_their_cursors_bound_to_the_question() {
 }
 
 #[test]
+fn a_cursor_knows_what_is_not_asked_for_and_is_bound_to_filters_as_they_were_sent() {
+    let Some((mut desk, _)) = five() else { return };
+    let first = desk.get("/v1/reservations?sort_by=reserved&sort_dir=asc&limit=2");
+    let next = first.body["next_cursor"].as_str().unwrap().to_owned();
+    let second = ids(&desk.get(&format!("/v1/reservations?limit=2&cursor={next}")));
+    for (asked, is_the_same) in [
+        ("sort_by=reserved", true),
+        ("sort_dir=asc", true),
+        ("sort_by=created_at_ms", false),
+        ("sort_dir=desc", false),
+    ] {
+        let answer = desk.get(&format!("/v1/reservations?{asked}&limit=2&cursor={next}"));
+        assert_eq!(answer.status, if is_the_same { 200 } else { 400 }, "{asked}");
+        assert!(!is_the_same || ids(&answer) == second, "{asked}");
+    }
+    let blank = desk.get(&format!("/v1/reservations?limit=2&workspace=&cursor={next}"));
+    assert_eq!(
+        (blank.status, ids(&blank)),
+        (200, Vec::new()),
+        "it counts as absent there, and matches nothing"
+    );
+    let filtered = desk.get("/v1/reservations?sort_by=reserved&limit=1&tenant=acme&agent=bot0");
+    let next = filtered.body["next_cursor"].as_str().unwrap();
+    let other = desk.get(&format!(
+        "/v1/reservations?sort_by=reserved&limit=1&tenant=acme&agent=BOT0&cursor={next}"
+    ));
+    assert_eq!(other.fault(), (400, "INVALID_REQUEST"));
+}
+
+#[test]
 fn unsorted_pages_cover_each_match_once_and_may_end_with_an_empty_one() {
     let Some((mut desk, made)) = five() else { return };
     for (filter, expected) in [("", &made[..]), ("status=COMMITTED&", &made[1..2])] {
