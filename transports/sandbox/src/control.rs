@@ -49,6 +49,9 @@ pub(crate) async fn answer(shared: &Shared, request: &Request<Bytes>) -> Respons
         &Method::HEAD => &Method::GET,
         method => method,
     };
+    if let Some(file) = page::file(request.uri().path()).filter(|_| method == Method::GET) {
+        return file;
+    }
     let done = match (method, request.uri().path()) {
         (&Method::GET, "/state") => Ok(shared.state_json()),
         (&Method::POST, "/reset") => {
@@ -62,7 +65,6 @@ pub(crate) async fn answer(shared: &Shared, request: &Request<Bytes>) -> Respons
         (&Method::PUT, "/faults") => add_faults(shared, request.body(), true),
         (&Method::DELETE, "/faults") => remove_faults(shared, request.uri().query()),
         (&Method::GET, "/idle") => return idle(shared, request.uri().query()).await,
-        (&Method::GET, path) if let Some(file) = page::file(path) => return file,
         (
             _,
             "/" | "/page.css" | "/page.js" | "/stream" | "/state" | "/reset" | "/clock" | "/faults" | "/idle",
