@@ -99,7 +99,7 @@ impl FoundRecords {
         self.scan.problems.len() - self.quarantined() + stale.count() + self.scan.abandoned_runs.len()
     }
 
-    /// The marks that other clients left: actions that may have cost something, and nobody knows what.
+    /// The marks that other clients left, of actions that may have cost something. Nobody knows how much.
     pub fn unknown(&self, seen: &Seen) -> BTreeSet<RecordId> {
         let marks = self.scan.marks.iter().map(|(mark, _)| mark.id());
         marks.filter(|id| !seen.has_left(id)).cloned().collect()

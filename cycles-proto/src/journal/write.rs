@@ -21,8 +21,8 @@ pub enum JournalWrite {
     PutMark(JournalRecord),
     /// The request costs nothing, or its cost is settled: remove the mark, if it exists.
     RemoveMark(RecordId),
-    /// The action, or the run with this total, has ended, and nobody knows what it spent: keep its mark, if there is one,
-    /// for a person.
+    /// The action, or the run with this total, ended without saying what it spent. If it has a mark, keep that, so that
+    /// a person can decide.
     LeaveMark(JournalRecord),
     /// The cost is settled: remove its record. What the total of a run says about its steps becomes a mark, unless the
     /// record has made it one before.

@@ -19,7 +19,7 @@ pub struct Flushed {
     /// - every attempt failed, and the journal is switched off or could not be written
     ///   ([`Event::CostUnrecorded`](super::Event::CostUnrecorded));
     /// - a cost, or an item of a stream, was not accepted ([`Event::CostNotTaken`](super::Event::CostNotTaken));
-    /// - nobody knows the cost, and by its policy it waits for a person
+    /// - nobody knows the cost, and the policy is to let a person decide
     ///   ([`Event::CostUnknown`](super::Event::CostUnknown)). One with a
     ///   [durable mark](crate::Session::dispatched_durably) counts until it is charged or discarded with this client.
     pub unrecorded: usize,
@@ -30,8 +30,8 @@ pub struct Flushed {
     /// were set aside as `*.rejected` or `*.stale`, or files that may be records as `*.corrupt`. A person decides about
     /// them; observers got an event for each.
     pub set_aside: usize,
-    /// Costs that nobody knows, of processes that have ended: actions with a
-    /// [durable mark](crate::Session::dispatched_durably) in the journal. Each may have cost up to about its estimate, and
+    /// Actions of processes that have ended, and whose cost nobody knows: each has left a
+    /// [durable mark](crate::Session::dispatched_durably) in the journal. It may have cost up to about its estimate, and
     /// is charged only if a person says so; observers got an event for each
     /// ([`Event::UnknownCostLeft`](super::Event::UnknownCostLeft)).
     pub unknown: usize,

@@ -50,7 +50,7 @@ pub struct Scanned {
     pub quarantined: usize,
     /// The number of files that may be records but could not be read.
     pub unread: usize,
-    /// The marks that other clients left: actions that may have cost something, and nobody knows what.
+    /// The marks that other clients left, of actions that may have cost something. Nobody knows how much.
     pub unknown: BTreeSet<RecordId>,
     /// Whether this process took the claim before it read the records. At most one process has the claim and settles
     /// the records. A process without the claim leaves the records, for half a minute, to the process that has it.

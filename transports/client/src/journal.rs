@@ -117,8 +117,8 @@ impl Journal {
     /// # Errors
     /// Unless [`forced`](Self::forced): [`EntryError::OwnerRuns`] while the process that runs the action lives,
     /// [`EntryError::OwnerUnknown`] if that cannot be known, and [`EntryError::MayCountTwice`] if the mark is older than six
-    /// days, because that process may have charged the cost and then failed to remove the mark. In any case
-    /// [`EntryError::NotDispatched`] if the entry is no mark, and any other [`EntryError`].
+    /// days, because that process may have charged the cost and then failed to remove the mark. Even if forced:
+    /// [`EntryError::NotDispatched`] if the entry is not a mark. Any other [`EntryError`].
     pub async fn charge_estimate(&self, entry: &JournalEntry) -> Result<Receipt, EntryError> {
         let is_forced = self.is_forced;
         self.send(entry, EntryChange::ChargeEstimate { is_forced }).await

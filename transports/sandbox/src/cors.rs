@@ -24,7 +24,8 @@ impl fmt::Display for CorsOriginSyntax {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` is not an origin: use SCHEME://HOST[:PORT] without a path, such as http://localhost:5173, or *",
+            "`{}` is not an origin: use SCHEME://HOST[:PORT] as browsers send it, without a path and without port 80 or 443, \
+             such as http://localhost:5173, or *",
             self.0
         )
     }

@@ -137,10 +137,8 @@ impl Shared {
     /// The time, and the state of the ledger.
     pub(crate) fn state_json(&self) -> String {
         let ledger = self.ledger_caught_up();
-        let (now, state) = (self.now().0, ledger.to_json());
-        // Two objects in one.
-        let members = state.strip_prefix('{').unwrap_or("}");
-        format!(r#"{{"now_ms":{now},{members}"#)
+        let now = format!(r#"{{"now_ms":{}}}"#, self.now().0);
+        one_object(&[&now, &ledger.to_json()])
     }
 
     /// The ledger, even if a thread panicked while it held the lock: the server keeps running.
@@ -267,6 +265,13 @@ impl Shared {
             self.changed();
         }
     }
+}
+
+/// One JSON object with the members of several, none of which is empty.
+pub(crate) fn one_object(objects: &[&str]) -> String {
+    let inside = |object: &&str| object.strip_prefix('{')?.strip_suffix('}').map(str::to_owned);
+    let members: Vec<String> = objects.iter().filter_map(inside).collect();
+    format!("{{{}}}", members.join(","))
 }
 
 /// The function that `SandboxBuilder::answered_by` registered; it runs on the server's thread.

@@ -130,14 +130,10 @@ impl ApiKey {
     ];
 
     /// The permissions of a key created without any: all those of the client-facing server.
-    pub(super) const DEFAULT_PERMISSIONS: [&str; 6] = [
-        "reservations:create",
-        "reservations:commit",
-        "reservations:release",
-        "reservations:extend",
-        "reservations:list",
-        "balances:read",
-    ];
+    pub(super) const DEFAULT_PERMISSIONS: [&str; 6] = {
+        let [create, commit, release, extend, list, balances, ..] = Self::PERMISSIONS;
+        [create, commit, release, extend, list, balances]
+    };
 
     /// An active key of `tenant` that never expires, with the permissions of the six reservation and
     /// balance operations.

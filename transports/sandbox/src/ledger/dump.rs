@@ -1,4 +1,4 @@
-//! The whole state of the ledger as JSON, for tests in any language to look at.
+//! The state of the ledger as JSON: all of it, for tests in any language to look at, and what the page shows.
 
 use serde::Serialize;
 
@@ -87,8 +87,9 @@ struct Event<'a> {
 
 impl Ledger {
     /// Its state as one JSON object: `budgets`, `reservations` in the order in which they were made, and `events`. What
-    /// it has forgotten is missing: reservations 30 days after their end, events after 7 days, and ended reservations and events beyond
-    /// [those that are retained](Self::set_retained), which `forgotten_reservations` and `forgotten_events` count.
+    /// it has forgotten is missing: reservations 30 days after their end, events after 7 days, and ended reservations and
+    /// events beyond [those that are retained](Self::set_retained), which `forgotten_reservations` and `forgotten_events`
+    /// count.
     ///
     /// ```
     /// let sandbox = cycles_sandbox::Sandbox::start()?;
@@ -97,9 +98,6 @@ impl Ledger {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn to_json(&self) -> String {
-        let budgets = self
-            .budgets()
-            .map(|(scope, unit, state)| Budget::of(scope, unit, &state));
         let mut reservations: Vec<_> = self.reservations.iter().map(Reservation::of).collect();
         reservations.sort_by_key(|it| (it.created_at_ms, it.reservation_id));
         let events = self.recorded.answers().map(|(request, reply)| Event {
@@ -112,7 +110,7 @@ impl Ledger {
             metadata: request.metadata.as_ref(),
         });
         let dump = Dump {
-            budgets: budgets.collect(),
+            budgets: self.budget_rows(),
             reservations,
             forgotten_reservations: self.reservations.forgotten(),
             forgotten_events: self.forgotten_events(),
@@ -124,18 +122,22 @@ impl Ledger {
 }
 
 impl Ledger {
+    fn budget_rows(&self) -> Vec<Budget<'_>> {
+        let budgets = self.budgets();
+        budgets
+            .map(|(scope, unit, state)| Budget::of(scope, unit, &state))
+            .collect()
+    }
+
     /// Its budgets, and up to `most` of the active reservations, as one JSON object.
     pub(crate) fn glance(&self, most: usize) -> String {
-        let budgets = self
-            .budgets()
-            .map(|(scope, unit, state)| Budget::of(scope, unit, &state));
         let live = self.reservations.live().take(most).map(|it| Live {
             reservation: Reservation::of(it),
             grace_ends_at_ms: it.grace_end(),
         });
         let (live_count, ended_count) = self.reservations.counts();
         let glance = Glance {
-            budgets: budgets.collect(),
+            budgets: self.budget_rows(),
             live: live.collect(),
             live_count,
             ended_count,

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 pub(crate) use self::recent::Recent;
 use crate::control;
 use crate::delivery::Delivery;
-use crate::shared::Shared;
+use crate::shared::{Shared, one_object};
 
 /// How many active reservations the page shows.
 const LIVE: usize = 100;
@@ -66,15 +66,20 @@ pub(crate) fn stream(shared: &Arc<Shared>) -> Response<Delivery> {
 
 /// Sends until nobody reads any more.
 async fn send(shared: Arc<Shared>, sender: mpsc::Sender<Bytes>) {
-    let (mut changes, mut requests) = (None, 0);
+    let (mut changes, mut requests, mut resets) = (None, 0, None);
     let mut sent_at = Instant::now();
     loop {
         let now = shared.changes();
         if changes != Some(now) || sent_at.elapsed() >= SEND_EVERY {
             (changes, sent_at) = (Some(now), Instant::now());
+            let before = shared.resets();
+            let mut events = event("state", &state(&shared, before));
+            // The page forgets its requests when it hears of a reset, so those since then are sent again.
+            if resets.replace(before) != Some(before) {
+                requests = 0;
+            }
             let (new, last) = shared.recent().after(requests);
             requests = last;
-            let mut events = event("state", &state(&shared));
             // Nothing in them can fail to be written.
             events += &event("requests", &serde_json::to_string(&new).unwrap_or_default());
             if sender.send(events.into()).await.is_err() {
@@ -88,18 +93,12 @@ async fn send(shared: Arc<Shared>, sender: mpsc::Sender<Bytes>) {
     }
 }
 
-fn state(shared: &Shared) -> String {
+fn state(shared: &Shared, resets: u64) -> String {
     let ledger = shared.ledger_caught_up();
-    let (now, resets, glance) = (shared.now().0, shared.resets(), ledger.glance(LIVE));
+    let times = format!(r#"{{"now_ms":{},"resets":{resets}}}"#, shared.now().0);
+    let glance = ledger.glance(LIVE);
     drop(ledger);
-    let faults = control::faults(shared);
-    // Three objects in one.
-    let members = |object: &str| {
-        let inside = object.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        inside.unwrap_or_default().to_owned()
-    };
-    let (faults, glance) = (members(&faults), members(&glance));
-    format!(r#"{{"now_ms":{now},"resets":{resets},{faults},{glance}}}"#)
+    one_object(&[&times, &control::faults(shared), &glance])
 }
 
 /// An event of the stream. JSON has no line breaks.

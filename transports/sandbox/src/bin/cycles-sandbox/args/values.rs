@@ -46,7 +46,8 @@ pub(super) fn address(flag: &str, parser: &mut Parser) -> Result<SocketAddr, Str
     })
 }
 
-/// Checks that other machines cannot reach the address: whoever has the key of the control plane can do anything.
+/// Checks that only this machine can reach the address. Whoever has the key of the control plane can do anything with the
+/// sandbox.
 pub(super) fn loopback(addr: SocketAddr) -> Result<SocketAddr, String> {
     match addr.ip().to_canonical().is_loopback() {
         true => Ok(addr),
